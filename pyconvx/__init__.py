@@ -1,0 +1,1 @@
+"""pyconvx: convolutional networks for people who live in scikit-learn."""

@@ -1,0 +1,39 @@
+"""Compiled loops, one directory per instruction-set level.
+
+    cpu         the level of this processor, OpenMP's limits (baseline only)
+    conv        convolution forward, dx, dw, db
+    dense       matrix products of dense layers
+    pool        max, average and global average pooling
+    pointwise   activations, softmax, batch normalisation
+    training    losses, solver steps, batches, dropout
+
+The modules take arrays, sizes and a thread count. They check nothing: `pyconvx.ops` and the layers do.
+"""
+
+import os
+from pathlib import Path
+
+from . import cpu
+
+LEVELS = ("baseline", "v3", "v4")
+_here = Path(__file__).parent
+AVAILABLE = tuple(
+    name for name in LEVELS[: LEVELS.index(cpu.level()) + 1] if (_here / name).is_dir()
+)
+
+
+def _choose() -> str:
+    """The level to import, before any module that holds its instructions is touched."""
+    wanted = os.environ.get("PYCONVX_ISA") or AVAILABLE[-1]
+    if wanted not in LEVELS:
+        raise ImportError(f"PYCONVX_ISA={wanted!r} is no level; the levels are {', '.join(LEVELS)}")
+    if wanted not in AVAILABLE:
+        raise ImportError(
+            f"PYCONVX_ISA={wanted!r} needs more than this processor or build offers: "
+            f"{cpu.level()!r} is its highest level, {', '.join(AVAILABLE)} can be chosen"
+        )
+    return wanted
+
+
+LEVEL = _choose()
+__path__.insert(0, str(_here / LEVEL))
