@@ -1,0 +1,77 @@
+/* The register tile that every convolution and dense layer runs on.
+ *
+ *     acc[m][v] = S[m*s_m + v] + sum over q < Q, r < R, t < T, in this order, of
+ *                 A[q*a_q + r*a_r + t*a_t + m*a_m] * B[q*b_q + r*b_r + t*b_t + v]
+ *     C[m*c_m + v] = acc[m][v]
+ *
+ * Only the strides differ from one use to the next; docs/kernels.md lists them. One
+ * accumulator per cell, one product per addition and the start value first: so the result
+ * depends neither on the tile's height and width nor on where a sum is stored and continued,
+ * and AVX2 and AVX-512 give the same bits.
+ *
+ * tile.inc holds the code, included once for float and once for double. S == C is allowed.
+ */
+#ifndef PYCONVX_MICROKERNEL_H
+#define PYCONVX_MICROKERNEL_H
+
+#include <stddef.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#else
+#define VECTOR_BYTES 16
+#endif
+
+/* Tallest tile for 1, 2, 3, 4 vectors across: what the registers hold (measured, docs/kernels.md). */
+#if defined(__AVX512F__)
+#define TALLEST {0, 16, 14, 8, 6}
+#elif defined(__AVX__)
+#define TALLEST {0, 8, 6, 4, 3}
+#else
+#define TALLEST {0, 8, 4, 4, 3}
+#endif
+#define MAX_VECTORS 4 /* widest tile, in vectors */
+
+static const ptrdiff_t tallest[MAX_VECTORS + 1] = TALLEST;
+
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define UNROLL _Pragma("GCC unroll 32")
+#else
+#define UNROLL
+#endif
+
+#if defined(__GNUC__)
+#define NOINLINE __attribute__((noinline))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#else
+#define NOINLINE
+#define ALWAYS_INLINE inline
+#endif
+
+typedef struct {
+    ptrdiff_t T, R, Q;       /* lengths of the three sums, innermost first */
+    ptrdiff_t a_t, a_r, a_q; /* strides of A along them, in elements */
+    ptrdiff_t b_t, b_r, b_q; /* strides of B along them */
+    ptrdiff_t a_m;           /* stride of A from one row of the tile to the next */
+    ptrdiff_t c_m;           /* stride of C likewise */
+    ptrdiff_t s_m;           /* stride of the start values; 0 repeats one row (a bias) */
+} product;
+
+#define REAL float
+#define NAME(name) name##_float
+#include "tile.inc"
+#undef REAL
+#undef NAME
+
+#define REAL double
+#define NAME(name) name##_double
+#include "tile.inc"
+#undef REAL
+#undef NAME
+
+#endif

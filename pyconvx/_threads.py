@@ -1,0 +1,66 @@
+"""The one policy for threads: how many a call uses, and what happens to them at a fork.
+
+No count reaches OpenMP that was not checked here: it ends the process on -1 and crashes on huge ones.
+"""
+
+import functools
+import operator
+import os
+
+import joblib
+
+from pyconvx._ext import cpu
+
+MAX_THREADS = 64
+
+# A forked child inherits OpenMP's idea of its worker threads, but not the threads: its first parallel
+# loop would wait for them for ever. Without a pool at the fork there is nothing to wait for.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=cpu.release_threads)
+
+
+@functools.cache
+def _cpu_quota() -> int:
+    """Processors that containers and joblib's limits leave to this process."""
+    return int(joblib.cpu_count())
+
+
+def available_cpus() -> int:
+    """Processors that this process may use now."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(len(os.sched_getaffinity(0)), _cpu_quota())
+    return _cpu_quota()
+
+
+def resolve_threads(n_threads: int | None, *, name: str = "n_threads") -> int:
+    """Turn a thread parameter into a count from 1 to 64.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        None takes OpenMP's own limit at the time of the call (``OMP_NUM_THREADS``, threadpoolctl, a
+        worker's share), at most the processors of the process. -1 takes all of those, -2 all but one,
+        and so on. A positive count is taken as it is, up to 64.
+    name : str
+        The parameter's name, for the message.
+
+    Raises
+    ------
+    TypeError
+        If it is neither an integer nor None.
+    ValueError
+        If it is 0.
+    """
+    if n_threads is None:
+        return max(1, min(cpu.max_threads(), available_cpus(), MAX_THREADS))
+    if isinstance(n_threads, bool):
+        raise TypeError(f"{name} must be an int or None, got {n_threads!r}")
+    try:
+        count = operator.index(n_threads)
+    except TypeError:
+        raise TypeError(f"{name} must be an int or None, got {n_threads!r}") from None
+    if count == 0:
+        raise ValueError(f"{name} must not be 0: None, -1 or a positive count")
+    if count < 0:
+        count = max(1, available_cpus() + 1 + count)
+    return min(count, MAX_THREADS)

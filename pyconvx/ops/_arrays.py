@@ -1,0 +1,50 @@
+"""Array arguments of the ops: float32 or float64, plain C order, shapes checked with both in the text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyconvx._types import FloatArray
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def as_float_array(where: str, name: str, value: npt.ArrayLike, ndim: int) -> FloatArray:
+    """A C-contiguous, aligned array in native byte order; the value itself where it is one already.
+
+    Raises
+    ------
+    TypeError
+        If it is no array of float32 or float64.
+    ValueError
+        If it has another number of axes, or an axis of length 0 other than the first.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{where}: {name} is a masked array; fill it first, hidden values would be used")
+    if isinstance(value, np.matrix):
+        raise TypeError(f"{where}: {name} is a numpy.matrix; pass numpy.asarray({name})")
+    array: npt.NDArray[Any] = np.asarray(value)
+    if array.dtype.newbyteorder("=") not in FLOATS:
+        raise TypeError(f"{where}: {name} must be float32 or float64, got {array.dtype}")
+    if array.ndim != ndim:
+        raise ValueError(f"{where}: {name} must have {ndim} axes, got shape {array.shape}")
+    if 0 in array.shape[1:]:
+        raise ValueError(f"{where}: {name} of shape {array.shape} has a zero dimension")
+    return np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def same_dtype(where: str, names: Sequence[str], arrays: Sequence[FloatArray]) -> None:
+    """Refuse a mix of float32 and float64: a silent cast would cost speed or precision."""
+    for name, array in zip(names[1:], arrays[1:], strict=True):
+        if array.dtype != arrays[0].dtype:
+            raise TypeError(
+                f"{where}: {names[0]} is {arrays[0].dtype}, {name} is {array.dtype}: convert one of them"
+            )
+
+
+def same_shape(where: str, name: str, array: FloatArray, expected: tuple[int, ...]) -> None:
+    """Refuse an array of another shape."""
+    if array.shape != expected:
+        raise ValueError(f"{where}: {name} must have shape {expected}, got {array.shape}")
