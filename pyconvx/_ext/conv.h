@@ -1,0 +1,20 @@
+/* Depthwise convolution, which has no sum over channels and so no register tile, and its gradient;
+ * depthwise.inc holds the code, included once for float and once for double. */
+#ifndef PYCONVX_CONV_H
+#define PYCONVX_CONV_H
+
+#include "microkernel.h"
+
+#define REAL float
+#define NAME(name) name##_float
+#include "depthwise.inc"
+#undef REAL
+#undef NAME
+
+#define REAL double
+#define NAME(name) name##_double
+#include "depthwise.inc"
+#undef REAL
+#undef NAME
+
+#endif

@@ -1,0 +1,79 @@
+"""The register tile for Cython: one name for both precisions, and how channels split into panels."""
+
+ctypedef fused real:
+    float
+    double
+
+cdef extern from "microkernel.h" nogil:
+    Py_ssize_t VECTOR_BYTES
+    ctypedef struct product:
+        Py_ssize_t T, R, Q
+        Py_ssize_t a_t, a_r, a_q
+        Py_ssize_t b_t, b_r, b_q
+        Py_ssize_t a_m, c_m, s_m
+    void product_rows_float(const product *p, const float *A, const float *B, const float *S, float *C,
+                            Py_ssize_t rows, Py_ssize_t lanes, Py_ssize_t vectors)
+    void product_rows_double(const product *p, const double *A, const double *B, const double *S, double *C,
+                             Py_ssize_t rows, Py_ssize_t lanes, Py_ssize_t vectors)
+
+cdef inline void product_rows(const product *p, const real *A, const real *B, const real *S, real *C,
+                              Py_ssize_t rows, Py_ssize_t lanes, Py_ssize_t vectors) noexcept nogil:
+    """C = S + A B for `rows` rows and `lanes` columns; see microkernel.h."""
+    if real is float:
+        product_rows_float(p, A, B, S, C, rows, lanes, vectors)
+    else:
+        product_rows_double(p, A, B, S, C, rows, lanes, vectors)
+
+
+cdef struct Panels:
+    # `channels` columns cut into panels of equal width, the last one narrower; counted in vectors
+    Py_ssize_t channels   # real columns
+    Py_ssize_t total      # vectors that hold them
+    Py_ssize_t vectors    # vectors of a panel
+    Py_ssize_t count      # panels
+    Py_ssize_t lanes      # numbers in a vector
+
+
+cdef inline Panels panels_of(Py_ssize_t channels, Py_ssize_t rows, Py_ssize_t itemsize) noexcept nogil:
+    """Panels for tiles over maps `rows` pixels wide: the widths that ran fastest (docs/kernels.md)."""
+    cdef Panels p
+    cdef Py_ssize_t widest = 4
+    if VECTOR_BYTES == 32 or (VECTOR_BYTES == 64 and rows <= 8):
+        widest = 2
+    p.channels = channels
+    p.lanes = VECTOR_BYTES // itemsize
+    p.total = (channels + p.lanes - 1) // p.lanes
+    p.count = (p.total + widest - 1) // widest
+    p.vectors = (p.total + p.count - 1) // p.count
+    p.count = (p.total + p.vectors - 1) // p.vectors
+    return p
+
+
+cdef inline Py_ssize_t panel_vectors(const Panels *p, Py_ssize_t i) noexcept nogil:
+    """Vectors of panel i."""
+    return min(p.vectors, p.total - i * p.vectors)
+
+
+cdef inline Py_ssize_t panel_channels(const Panels *p, Py_ssize_t i) noexcept nogil:
+    """Real columns of panel i."""
+    return min(p.vectors * p.lanes, p.channels - i * p.vectors * p.lanes)
+
+
+cdef inline void pack_rows(const real *source, Py_ssize_t row_stride, Py_ssize_t lane_stride, real *packed,
+                           Py_ssize_t rows, Py_ssize_t lanes, Py_ssize_t width) noexcept nogil:
+    """packed[row, lane] = source[row*row_stride + lane*lane_stride], zeros up to `width`."""
+    # sixteen rows at a time: a transposed source is then read a cache line at a time
+    cdef Py_ssize_t row, lane, first, last
+    for first in range((rows + 15) // 16):
+        last = min(rows, 16 * first + 16)
+        if lane_stride == 1:
+            for row in range(16 * first, last):
+                for lane in range(lanes):
+                    packed[row * width + lane] = source[row * row_stride + lane]
+        else:
+            for lane in range(lanes):
+                for row in range(16 * first, last):
+                    packed[row * width + lane] = source[row * row_stride + lane * lane_stride]
+        for row in range(16 * first, last):
+            for lane in range(lanes, width):
+                packed[row * width + lane] = 0
