@@ -54,15 +54,13 @@ cdef struct Geometry:
     Py_ssize_t groups
     Py_ssize_t out_n, out_row, out_col    # strides of the output
     Py_ssize_t rows, blocks           # rows of a unit of work, units of a sample
-    Py_ssize_t band                   # numbers of scratch that a thread needs for a padded band
     bint depthwise
     Panels panels
 
 
 cdef void plan(Geometry *g, Py_ssize_t itemsize, Py_ssize_t n_threads) noexcept nogil:
     """Panels, rows of a unit and scratch; none of it changes a bit of the result."""
-    cdef Py_ssize_t band_w = (g.OW - 1) * g.stride_w + (g.KW - 1) * g.dilation_w + 1
-    cdef Py_ssize_t row_bytes = (band_w * g.C * g.stride_h + g.OW * g.OC) * itemsize
+    cdef Py_ssize_t row_bytes = (g.W * g.C * min(g.stride_h, g.H) + g.OW * g.OC) * itemsize
     cdef Py_ssize_t per_sample
     g.depthwise = g.groups > 1 and g.groups == g.C and g.OC == g.C
     g.panels = panels_of(g.OC // g.groups, g.OW, itemsize)
@@ -71,7 +69,6 @@ cdef void plan(Geometry *g, Py_ssize_t itemsize, Py_ssize_t n_threads) noexcept 
     if n_threads > 1:
         g.rows = max(<Py_ssize_t> 1, min(g.rows, (g.OH + per_sample - 1) // per_sample))
     g.blocks = (g.OH + g.rows - 1) // g.rows
-    g.band = ((g.rows - 1) * g.stride_h + (g.KH - 1) * g.dilation_h + 1) * band_w * g.C
 
 
 cdef inline Py_ssize_t packed_size(const Geometry *g) noexcept nogil:
@@ -81,84 +78,138 @@ cdef inline Py_ssize_t packed_size(const Geometry *g) noexcept nogil:
     return g.groups * g.KH * g.KW * (g.C // g.groups) * g.panels.total * g.panels.lanes
 
 
-cdef const real *band_of(const Geometry *g, const real *image, Py_ssize_t first, Py_ssize_t rows,
-                         real *scratch, Py_ssize_t *row_stride) noexcept nogil:
-    """The input of output rows first..first+rows: in place, or copied between zeros where padding shows."""
-    cdef Py_ssize_t BH = (rows - 1) * g.stride_h + (g.KH - 1) * g.dilation_h + 1
-    cdef Py_ssize_t BW = (g.OW - 1) * g.stride_w + (g.KW - 1) * g.dilation_w + 1
-    cdef Py_ssize_t top = g.h0 + first * g.stride_h
-    cdef Py_ssize_t h, left, right
-    if top >= 0 and g.w0 >= 0 and top + BH <= g.H and g.w0 + BW <= g.W:
-        row_stride[0] = g.W * g.C
-        return image + (top * g.W + g.w0) * g.C
-    row_stride[0] = BW * g.C
-    left = min(max(<Py_ssize_t> 0, -g.w0), BW)
-    right = max(left, min(BW, g.W - g.w0))
-    for h in range(BH):
-        if top + h < 0 or top + h >= g.H:
-            memset(scratch + h * BW * g.C, 0, BW * g.C * sizeof(real))
+cdef struct Span:
+    # a range of positions, or of taps
+    Py_ssize_t first, end
+
+
+cdef inline Span inside(Py_ssize_t before, Py_ssize_t tap, Py_ssize_t stride, Py_ssize_t size,
+                        Py_ssize_t positions) noexcept nogil:
+    """Output positions at which a tap, `tap` pixels from the window's first, lies inside the image."""
+    cdef Span span
+    cdef Py_ssize_t last = size - 1 + before - tap
+    span.first = min(positions, (before - tap + stride - 1) // stride if before > tap else 0)
+    span.end = max(span.first, 0 if last < 0 else min(positions, last // stride + 1))
+    return span
+
+
+cdef inline Span whole_windows(Py_ssize_t before, Py_ssize_t extent, Py_ssize_t stride, Py_ssize_t size,
+                               Py_ssize_t positions) noexcept nogil:
+    """Output positions whose windows, `extent` pixels from first to last tap, see no padding."""
+    cdef Span span = inside(before, 0, stride, size, positions)
+    span.end = max(span.first, inside(before, extent, stride, size, positions).end)
+    return span
+
+
+cdef inline Span taps_inside(Py_ssize_t origin, Py_ssize_t dilation, Py_ssize_t K, Py_ssize_t size) noexcept nogil:
+    """Taps that lie inside the image when the first one stands at `origin`."""
+    cdef Span span
+    span.first = min(K, (dilation - 1 - origin) // dilation) if origin < 0 else 0
+    span.end = 0 if origin >= size else min(K, (size - 1 - origin) // dilation + 1)
+    span.end = max(span.first, span.end)
+    return span
+
+
+cdef struct Slab:
+    # One panel of one group, and the rows of taps of it that are in use
+    Py_ssize_t image, out             # offsets of its first channel in a pixel of image and output
+    Py_ssize_t packed, start          # offsets of the panel and of its start values
+    Py_ssize_t lanes, vectors
+    Span taps
+
+
+cdef inline void run(const Geometry *g, const Slab *slab, const real *image, const real *packed, const real *start,
+                     real *out, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t count, bint down) noexcept nogil:
+    """`count` output cells from (oh, ow) on, to the right or down, that see the same taps of the slab."""
+    cdef Py_ssize_t h = g.h0 + oh * g.stride_h, w = g.w0 + ow * g.stride_w
+    cdef Py_ssize_t cg = g.C // g.groups, width = slab.vectors * g.panels.lanes
+    cdef Span rows = taps_inside(h, g.dilation_h, g.KH, g.H)
+    cdef Span columns = taps_inside(w, g.dilation_w, g.KW, g.W)
+    cdef Py_ssize_t first = max(rows.first, slab.taps.first), end = min(rows.end, slab.taps.end)
+    cdef real *cells = out + oh * g.out_row + ow * g.out_col + slab.out
+    cdef const real *origin = start + slab.start
+    cdef const real *A
+    cdef const real *B
+    cdef product p
+    if count <= 0 or (end <= first and not (slab.taps.first == 0 and rows.end <= rows.first)):
+        return                          # nothing here for this slab; a window all in padding is written once
+    p.a_m = g.stride_h * g.W * g.C if down else g.stride_w * g.C
+    p.c_m = g.out_row if down else g.out_col
+    p.T, p.R, p.Q = cg, columns.end - columns.first, max(<Py_ssize_t> 0, end - first)
+    p.a_t, p.a_r, p.a_q = 1, g.dilation_w * g.C, g.dilation_h * g.W * g.C
+    if g.depthwise:
+        width = cg = g.C
+    p.b_t, p.b_r, p.b_q = width, (1 if g.depthwise else cg) * width, g.KW * (1 if g.depthwise else cg) * width
+    A = image + ((h + first * g.dilation_h) * g.W + w + columns.first * g.dilation_w) * g.C + slab.image
+    B = packed + slab.packed + first * p.b_q + columns.first * p.b_r
+    p.s_m = 0
+    if first > rows.first:
+        origin, p.s_m = cells, p.c_m    # continues the sum of the slab before
+    if g.depthwise:
+        if real is float:
+            depthwise_rows_float(&p, A, B, origin, cells, count, g.C)
+        else:
+            depthwise_rows_double(&p, A, B, origin, cells, count, g.C)
+        return
+    if g.groups == 1 and g.dilation_w == 1:     # a row of the window is one run of numbers
+        p.T, p.R = p.R * g.C, 1
+    product_rows(&p, A, B, origin, cells, count, slab.lanes, slab.vectors)
+
+
+cdef void convolve_slab(const Geometry *g, const Slab *slab, const real *image, const real *packed,
+                        const real *start, real *out, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
+    """Output rows first..first+rows of one sample, one slab. Padding is not read but left out of the sums:
+    rows of cells see the same taps between the side borders, columns of them between top and bottom."""
+    cdef Span right = whole_windows(-g.w0, (g.KW - 1) * g.dilation_w, g.stride_w, g.W, g.OW)
+    cdef Span down = whole_windows(-g.h0, (g.KH - 1) * g.dilation_h, g.stride_h, g.H, g.OH)
+    cdef Py_ssize_t oh, ow
+    down.first = min(max(down.first, first), first + rows)
+    down.end = min(max(down.end, down.first), first + rows)
+    for oh in range(first, first + rows):
+        run(g, slab, image, packed, start, out, oh, right.first, right.end - right.first, False)
+    for ow in range(g.OW):
+        if right.first <= ow < right.end:
             continue
-        memset(scratch + h * BW * g.C, 0, left * g.C * sizeof(real))
-        memcpy(scratch + (h * BW + left) * g.C, image + ((top + h) * g.W + g.w0 + left) * g.C,
-               (right - left) * g.C * sizeof(real))
-        memset(scratch + (h * BW + right) * g.C, 0, (BW - right) * g.C * sizeof(real))
-    return scratch
+        run(g, slab, image, packed, start, out, down.first, ow, down.end - down.first, True)
+        for oh in range(first, first + rows):
+            if not down.first <= oh < down.end:
+                run(g, slab, image, packed, start, out, oh, ow, 1, False)
 
 
 cdef void convolve_rows(const Geometry *g, const real *image, const real *packed, const real *start, real *out,
-                        real *scratch, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
+                        Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
     """Output rows first..first+rows of one sample, all channels."""
-    cdef Py_ssize_t row_stride = 0, group, panel, row, q, q1, taps, vectors, lanes, width
-    cdef const real *band = band_of(g, image, first, rows, scratch, &row_stride)
-    cdef const real *slab
-    cdef real *cells
-    cdef Py_ssize_t cg = g.C // g.groups, ocg = g.OC // g.groups
-    cdef Py_ssize_t lanes_all = g.panels.total * g.panels.lanes
-    cdef product p
-    p.a_m, p.a_t, p.a_r, p.a_q = g.stride_w * g.C, 1, g.dilation_w * g.C, g.dilation_h * row_stride
-    p.c_m = g.out_col
-    p.T, p.R, p.Q = cg, g.KW, g.KH
+    cdef Py_ssize_t group, panel, column, q, taps
+    cdef Py_ssize_t cg = g.C // g.groups, lanes_all = g.panels.total * g.panels.lanes
+    cdef Slab slab
+    slab.image = slab.out = slab.packed = slab.start = slab.lanes = slab.vectors = 0
+    slab.taps.first, slab.taps.end = 0, g.KH
     if g.depthwise:
-        p.b_r, p.b_q = g.C, g.KW * g.C
-        for row in range(rows):
-            cells = out + (first + row) * g.out_row
-            if real is float:
-                depthwise_rows_float(&p, band + row * g.stride_h * row_stride, packed, start, cells, g.OW, g.C)
-            else:
-                depthwise_rows_double(&p, band + row * g.stride_h * row_stride, packed, start, cells, g.OW, g.C)
+        convolve_slab(g, &slab, image, packed, start, out, first, rows)
         return
-    if g.groups == 1 and g.dilation_w == 1:     # a row of the window is one run of numbers
-        p.T, p.R = g.KW * g.C, 1
     for group in range(g.groups):
         for panel in range(g.panels.count):
-            vectors, lanes = panel_vectors(&g.panels, panel), panel_channels(&g.panels, panel)
-            width = vectors * g.panels.lanes
-            p.b_t, p.b_r, p.b_q = width, cg * width, g.KW * cg * width
-            slab = packed + g.KH * g.KW * cg * (group * lanes_all + panel * g.panels.vectors * g.panels.lanes)
-            taps = max(<Py_ssize_t> 1, <Py_ssize_t> SLAB // <Py_ssize_t> (p.b_q * sizeof(real)))
+            column = panel * g.panels.vectors * g.panels.lanes
+            slab.image, slab.out = group * cg, group * (g.OC // g.groups) + column
+            slab.start = group * lanes_all + column
+            slab.packed = g.KH * g.KW * cg * slab.start
+            slab.lanes, slab.vectors = panel_channels(&g.panels, panel), panel_vectors(&g.panels, panel)
+            taps = SLAB // <Py_ssize_t> (g.KW * cg * slab.vectors * g.panels.lanes * sizeof(real))
+            taps = max(<Py_ssize_t> 1, taps)
             for q in range((g.KH + taps - 1) // taps):
-                q1 = q * taps
-                p.Q = min(taps, g.KH - q1)
-                for row in range(rows):
-                    cells = (out + (first + row) * g.out_row + group * ocg
-                             + panel * g.panels.vectors * g.panels.lanes)
-                    p.s_m = 0 if q == 0 else g.out_col
-                    product_rows(
-                        &p, band + row * g.stride_h * row_stride + q1 * p.a_q + group * cg, slab + q1 * p.b_q,
-                        start + group * lanes_all + panel * g.panels.vectors * g.panels.lanes if q == 0 else cells,
-                        cells, g.OW, lanes, vectors)
+                slab.taps.first, slab.taps.end = q * taps, min(g.KH, (q + 1) * taps)
+                convolve_slab(g, &slab, image, packed, start, out, first, rows)
 
 
 cdef void convolve_part(const Geometry *g, const real *image, const real *packed, const real *start, real *out,
-                        real *after, const pyconvx_activation *activation, real *scratch,
+                        real *after, const pyconvx_activation *activation,
                         Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
     """Thread t's share of the (sample, rows) units; `after` gets the activation of `out`, if there is one."""
     cdef Py_ssize_t units = g.N * g.blocks, unit, n, first, rows, offset
     for unit in range(units * t // parts, units * (t + 1) // parts):
         n, first = unit // g.blocks, unit % g.blocks * g.rows
         rows = min(g.rows, g.OH - first)
-        convolve_rows(g, image + n * g.H * g.W * g.C, packed, start, out + n * g.out_n, scratch + t * g.band,
-                      first, rows)
+        convolve_rows(g, image + n * g.H * g.W * g.C, packed, start, out + n * g.out_n, first, rows)
         if activation != NULL:
             offset = n * g.out_n + first * g.out_row
             if real is float:
@@ -168,15 +219,14 @@ cdef void convolve_part(const Geometry *g, const real *image, const real *packed
 
 
 cdef void convolve(const Geometry *g, const real *image, const real *packed, const real *start, real *out,
-                   real *after, const pyconvx_activation *activation, real *scratch,
-                   Py_ssize_t n_threads) noexcept nogil:
+                   real *after, const pyconvx_activation *activation, Py_ssize_t n_threads) noexcept nogil:
     """All units, on `n_threads` threads; one thread enters no parallel region."""
     cdef Py_ssize_t t
     if n_threads == 1:
-        convolve_part(g, image, packed, start, out, after, activation, scratch, 0, 1)
+        convolve_part(g, image, packed, start, out, after, activation, 0, 1)
     else:
         for t in prange(n_threads, num_threads=n_threads, schedule="static"):
-            convolve_part(g, image, packed, start, out, after, activation, scratch, t, n_threads)
+            convolve_part(g, image, packed, start, out, after, activation, t, n_threads)
 
 
 cdef Geometry forward_geometry(
@@ -224,7 +274,7 @@ def forward_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_s
     cdef Geometry g = forward_geometry(N, H, W, C, OH, OW, OC, KH, KW, stride_h, stride_w, top, left,
                                        dilation_h, dilation_w, groups)
     plan(&g, itemsize, n_threads)
-    return packed_size(&g) + groups * g.panels.total * g.panels.lanes + C + n_threads * g.band
+    return packed_size(&g) + groups * g.panels.total * g.panels.lanes + C
 
 
 def forward(
@@ -249,7 +299,6 @@ def forward(
     cdef real *after_data = NULL
     cdef real *packed = &scratch[0]
     cdef real *start = packed + packed_size(&g)
-    cdef real *bands = start + groups * g.panels.total * g.panels.lanes + g.C
     cdef Py_ssize_t t
     if activation is not None:
         f = <const pyconvx_activation *> PyCapsule_GetPointer(activation, PYCONVX_ACTIVATION_TAG)
@@ -262,7 +311,7 @@ def forward(
         else:
             for t in prange(n_threads, num_threads=n_threads, schedule="static"):
                 pack_forward(&g, &kernel[0, 0, 0, 0], bias_data, packed, start, t, n_threads)
-        convolve(&g, &x[0, 0, 0, 0], packed, start, &y[0, 0, 0, 0], after_data, f, bands, n_threads)
+        convolve(&g, &x[0, 0, 0, 0], packed, start, &y[0, 0, 0, 0], after_data, f, n_threads)
 
 # ---------------------------------------------------------------------------------------------- dx
 
@@ -338,7 +387,7 @@ def backward_input_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t 
         for columns in _axis_phases(W, KW, stride_w, left, dilation_w):
             g = phase_geometry(&f, rows, columns)
             plan(&g, itemsize, n_threads)
-            most = max(most, packed_size(&g) + groups * g.panels.total * g.panels.lanes + g.C + n_threads * g.band)
+            most = max(most, packed_size(&g) + groups * g.panels.total * g.panels.lanes + g.C)
     return most
 
 
@@ -380,7 +429,7 @@ def backward_input(
                     for t in prange(n_threads, num_threads=n_threads, schedule="static"):
                         pack_backward(&g, &kernel[0, 0, 0, 0], KW, k0_h, step_h, k0_w, step_w, packed,
                                       t, n_threads)
-                convolve(&g, &dy[0, 0, 0, 0], packed, start, out, <real *> NULL, NULL, start + zeros, n_threads)
+                convolve(&g, &dy[0, 0, 0, 0], packed, start, out, <real *> NULL, NULL, n_threads)
 
 
 # ---------------------------------------------------------------------------------------------- dw
@@ -393,7 +442,7 @@ cdef struct Gradient:
     bint gather, padded, by_samples
     Py_ssize_t samples, rows          # what a pass over the units covers: samples, or rows of one sample
     Py_ssize_t units, size            # tiles of dw, numbers in dw
-    Py_ssize_t blocks, columns        # sample blocks; numbers of gathered windows per thread
+    Py_ssize_t blocks, columns        # sample blocks; numbers a thread gathers windows in
 
 
 cdef Gradient gradient_plan(const Geometry *f, Py_ssize_t itemsize) noexcept nogil:
@@ -418,49 +467,45 @@ cdef Gradient gradient_plan(const Geometry *f, Py_ssize_t itemsize) noexcept nog
     if g.gather:
         g.samples = 1
         g.rows = min(f.OH, max(<Py_ssize_t> 1, 65536 // (taps * f.C * f.OW * itemsize)))
-        g.columns = taps * f.C * g.rows * f.OW
+        g.columns = taps * f.C * g.rows * f.OW + (f.C * f.H * f.W if f.C > 1 else 0)
     return g
 
 
-cdef inline Py_ssize_t first_inside(Py_ssize_t before, Py_ssize_t tap, Py_ssize_t stride) noexcept nogil:
-    """First output position whose tap lies inside the image."""
-    return max(<Py_ssize_t> 0, (before - tap + stride - 1) // stride) if before > tap else 0
+cdef void split_channels(const Gradient *g, const real *x, real *planes) noexcept nogil:
+    """planes[c, h, w] = x[h, w, c] of one sample, so that windows are gathered in runs."""
+    cdef Py_ssize_t pixel, c, C = g.f.C, pixels = g.f.H * g.f.W
+    for pixel in range(pixels):
+        for c in range(C):
+            planes[c * pixels + pixel] = x[pixel * C + c]
 
 
-cdef inline Py_ssize_t end_inside(Py_ssize_t before, Py_ssize_t tap, Py_ssize_t stride, Py_ssize_t size,
-                                  Py_ssize_t positions) noexcept nogil:
-    """One past the last output position whose tap lies inside the image."""
-    cdef Py_ssize_t last = size - 1 + before - tap
-    return 0 if last < 0 else min(positions, last // stride + 1)
-
-
-cdef void gather_windows(const Gradient *g, const real *x, real *columns, Py_ssize_t row0,
+cdef void gather_windows(const Gradient *g, const real *planes, real *columns, Py_ssize_t row0,
                          Py_ssize_t rows) noexcept nogil:
     """columns[tap and channel, pixel] of one sample's output rows, zeros where a tap meets padding."""
     cdef const Geometry *f = &g.f
-    cdef Py_ssize_t kh, kw, c, oh, ow, h, low, high
+    cdef Py_ssize_t kh, kw, c, oh, ow, h
+    cdef Span seen
     cdef real *out = columns
     cdef const real *source
     for kh in range(f.KH):
         for kw in range(f.KW):
-            low = first_inside(-f.w0, kw * f.dilation_w, f.stride_w)
-            high = max(low, end_inside(-f.w0, kw * f.dilation_w, f.stride_w, f.W, f.OW))
+            seen = inside(-f.w0, kw * f.dilation_w, f.stride_w, f.W, f.OW)
             for c in range(f.C):
                 for oh in range(row0, row0 + rows):
                     h = oh * f.stride_h + f.h0 + kh * f.dilation_h
-                    if h < 0 or h >= f.H or low >= f.OW:
+                    if h < 0 or h >= f.H or seen.first == seen.end:
                         memset(out, 0, f.OW * sizeof(real))
                         out += f.OW
                         continue
-                    source = x + (h * f.W + f.w0 + kw * f.dilation_w) * f.C + c
-                    for ow in range(low):
+                    source = planes + (c * f.H + h) * f.W + f.w0 + kw * f.dilation_w
+                    for ow in range(seen.first):
                         out[ow] = 0
-                    if f.stride_w == 1 and f.C == 1:
-                        memcpy(out + low, source + low, (high - low) * sizeof(real))
+                    if f.stride_w == 1:
+                        memcpy(out + seen.first, source + seen.first, (seen.end - seen.first) * sizeof(real))
                     else:
-                        for ow in range(low, high):
-                            out[ow] = source[ow * f.stride_w * f.C]
-                    for ow in range(high, f.OW):
+                        for ow in range(seen.first, seen.end):
+                            out[ow] = source[ow * f.stride_w]
+                    for ow in range(seen.end, f.OW):
                         out[ow] = 0
                     out += f.OW
 
@@ -470,8 +515,11 @@ cdef void gathered_tiles(const Gradient *g, const real *x, const real *dy, real 
     """dw += the product of gathered windows and dy, one sample's rows."""
     cdef const Geometry *f = &g.f
     cdef Py_ssize_t panel, column
+    cdef real *planes = columns + f.KH * f.KW * f.C * g.rows * f.OW
     cdef product p
-    gather_windows(g, x + n * f.H * f.W * f.C, columns, row0, rows)
+    if f.C > 1 and row0 == 0:
+        split_channels(g, x + n * f.H * f.W * f.C, planes)
+    gather_windows(g, planes if f.C > 1 else x + n * f.H * f.W, columns, row0, rows)
     p.T, p.R, p.Q = rows * f.OW, 1, 1
     p.a_t, p.a_m, p.b_t = 1, rows * f.OW, g.pixel
     p.c_m = p.s_m = f.OC
@@ -503,15 +551,15 @@ cdef void gradient_tile(const Gradient *g, const real *x, const real *dy, real *
     cdef Py_ssize_t tap = unit // per_tap, group = unit % per_tap // g.panels.count
     cdef Py_ssize_t panel = unit % g.panels.count
     cdef Py_ssize_t th = tap // f.KW * f.dilation_h, tw = tap % f.KW * f.dilation_w
-    cdef Py_ssize_t h = max(row0, first_inside(-f.h0, th, f.stride_h))
-    cdef Py_ssize_t w = first_inside(-f.w0, tw, f.stride_w)
+    cdef Span down = inside(-f.h0, th, f.stride_h, f.H, f.OH)
+    cdef Span right = inside(-f.w0, tw, f.stride_w, f.W, f.OW)
+    cdef Py_ssize_t h = max(row0, down.first), w = right.first
     cdef Py_ssize_t column = panel * g.panels.vectors * g.panels.lanes
     cdef const real *A
     cdef const real *B
     cdef real *C
     cdef product p
-    p.T = end_inside(-f.w0, tw, f.stride_w, f.W, f.OW) - w
-    p.R = min(row0 + rows, end_inside(-f.h0, th, f.stride_h, f.H, f.OH)) - h
+    p.T, p.R = right.end - w, min(row0 + rows, down.end) - h
     p.Q = samples
     if p.T <= 0 or p.R <= 0:
         return
