@@ -169,7 +169,7 @@ def conv2d_backward(
 _CROSSOVER = 150_000
 
 
-def _threads(multiplications: int, n_threads: int) -> int:
+def threads_for(multiplications: int, n_threads: int) -> int:
     """One thread where the work is too small to share."""
     return n_threads if multiplications > _CROSSOVER else 1
 
@@ -180,7 +180,7 @@ def _plan(
     """The sizes that the scratch functions take, and the thread count for this amount of work."""
     N, H, W, C = x.shape
     _, OH, OW, OC = y.shape
-    threads = _threads(N * OH * OW * kernel.size, n_threads)
+    threads = threads_for(N * OH * OW * kernel.size, n_threads)
     return (N, H, W, C, OH, OW, OC, *view.sizes, groups, x.itemsize, threads), threads
 
 
@@ -251,5 +251,5 @@ def backward_bias(dy: FloatArray, dbias: FloatArray, workspace: Workspace, n_thr
     channels = dy.shape[-1]
     mark = workspace.mark()
     scratch = workspace.take((16 * channels,), dy.dtype)
-    conv.backward_bias(dy.reshape(len(dy), -1, channels), dbias, scratch, _threads(dy.size, n_threads))
+    conv.backward_bias(dy.reshape(len(dy), -1, channels), dbias, scratch, threads_for(dy.size, n_threads))
     workspace.release(mark)

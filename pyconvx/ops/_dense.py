@@ -1,0 +1,52 @@
+"""Dense layers on arrays, unchecked: memory comes from a workspace, results go to given arrays."""
+
+from typing import Any
+
+from pyconvx._ext import dense
+from pyconvx._types import FloatArray
+from pyconvx._workspace import Workspace
+from pyconvx.ops.convolution import threads_for
+
+
+def forward(
+    x: FloatArray,
+    weights: FloatArray,
+    bias: FloatArray | None,
+    y: FloatArray,
+    workspace: Workspace,
+    n_threads: int,
+    after: FloatArray | None = None,
+    activation: Any = None,
+) -> None:
+    """Write x @ weights + bias to `y` and, with an activation's capsule, f(y) to `after` (may be `y`)."""
+    if not len(x):
+        return
+    mark = workspace.mark()
+    scratch = workspace.take((dense.forward_scratch(len(x), *weights.shape, x.itemsize),), x.dtype)
+    threads = threads_for(len(x) * weights.size, n_threads)
+    dense.forward(x, weights, bias, y, after, activation, scratch, threads)
+    workspace.release(mark)
+
+
+def backward_input(
+    dy: FloatArray, weights: FloatArray, dx: FloatArray, workspace: Workspace, n_threads: int
+) -> None:
+    """Write dy @ weights.T to `dx`."""
+    if not len(dy):
+        return
+    mark = workspace.mark()
+    scratch = workspace.take((dense.backward_input_scratch(len(dy), *weights.shape, dy.itemsize),), dy.dtype)
+    dense.backward_input(dy, weights, dx, scratch, threads_for(len(dy) * weights.size, n_threads))
+    workspace.release(mark)
+
+
+def backward_weights(
+    x: FloatArray, dy: FloatArray, dweights: FloatArray, workspace: Workspace, n_threads: int
+) -> None:
+    """Add x.T @ dy to `dweights`."""
+    if not len(x):
+        return
+    mark = workspace.mark()
+    scratch = workspace.take((dense.backward_weights_scratch(len(x), *dweights.shape, x.itemsize),), x.dtype)
+    dense.backward_weights(x, dy, dweights, scratch, threads_for(len(x) * dweights.size, n_threads))
+    workspace.release(mark)
