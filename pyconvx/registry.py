@@ -8,7 +8,6 @@ which passes it in as ``verify``.
 
 import difflib
 import importlib.metadata
-import inspect
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import Any, Generic, NamedTuple, NoReturn, TypeVar, cast, overload
 
 from .exceptions import PluginError
 
-__all__ = ["Registry", "Row", "require"]
+__all__ = ["Registry", "Row"]
 
 OWN = "pyconvx"
 IN_PROCESS = "this process"
@@ -317,51 +316,14 @@ class Registry(Generic[T]):
         )
 
 
-def require(plugin: object, prototype: Callable[..., Any]) -> None:
-    """Raise unless an object has a method that can be called as a prototype is.
-
-    Parameters
-    ----------
-    plugin : object
-        The object under test.
-    prototype : function
-        A method of the family's Protocol class; its keyword-only parameters are passed by name.
-
-    Raises
-    ------
-    TypeError
-        With both signatures.
-    """
-    wanted = _plain(inspect.signature(prototype), skip=1)
-    name = prototype.__name__
-    method = getattr(plugin, name, None)
-    if not callable(method):
-        raise TypeError(f"{plugin!r} has no method {name}{wanted}")
-    try:
-        found = inspect.signature(method)
-    except ValueError:
-        return  # compiled without a signature: the first call will tell
-    keywords = [p.name for p in wanted.parameters.values() if p.kind is p.KEYWORD_ONLY]
-    try:
-        found.bind(*[None] * (len(wanted.parameters) - len(keywords)), **dict.fromkeys(keywords))
-    except TypeError as error:
-        raise TypeError(f"{plugin!r} has {name}{_plain(found)}, expected {name}{wanted}: {error}") from None
-
-
-def _plain(signature: inspect.Signature, skip: int = 0) -> inspect.Signature:
-    """A signature without annotations and without its first parameters."""
-    bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
-    return inspect.Signature(bare[skip:])
-
-
 def _article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def _path_of(plugin: object) -> str:
     """``module:qualname`` of a function or class, or of an instance's class."""
-    named = plugin if hasattr(plugin, "__qualname__") else type(plugin)
-    return f"{named.__module__}:{named.__qualname__}"  # type: ignore[attr-defined]
+    named: Any = plugin if hasattr(plugin, "__qualname__") else type(plugin)
+    return f"{named.__module__}:{named.__qualname__}"
 
 
 def _claim_of(entry: importlib.metadata.EntryPoint) -> _Claim:
@@ -383,9 +345,5 @@ def _foreign_entries(group: str) -> list[importlib.metadata.EntryPoint]:
             # somebody else's damaged metadata says nothing about the name that is looked up
             continue
     names.pop(OWN, None)
-    return [
-        e
-        for name in names
-        if name
-        for e in importlib.metadata.distribution(name).entry_points.select(group=group)
-    ]
+    firsts = [importlib.metadata.distribution(name) for name in names if name]
+    return [entry for first in firsts for entry in first.entry_points.select(group=group)]

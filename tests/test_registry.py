@@ -203,7 +203,7 @@ def test_broken_plugin_breaks_its_own_name_only(registry, install, code, cause, 
 
 def test_malformed_entry_point_value(registry, install):
     install("badplug", "bad = ::not an object::", "bad_mod")
-    with pytest.raises(PluginError, match="'bad' from badplug|unknown initializer 'bad'"):
+    with pytest.raises(PluginError, match=r"'bad' from badplug|unknown initializer 'bad'"):
         registry.get("bad")
 
 

@@ -5,7 +5,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..registry import Registry, require
+from .._contracts import require
+from ..registry import Registry
 
 __all__ = ["Initializer", "registry"]
 

@@ -22,10 +22,10 @@ class Dirac:
         """Return the array of float64 of that shape, which needs at least two axes."""
         if len(shape) < 2:
             raise ValueError(f"a dirac array needs at least two axes, got shape {shape}")
-        *window, channels, outputs = shape
+        channels, outputs = shape[-2:]
         kernel = np.zeros(shape)
         # padding "same" puts the smaller half before: an even window's centre is (k - 1) // 2
-        centre = tuple((size - 1) // 2 for size in window)
+        centre = tuple((size - 1) // 2 for size in shape[:-2])
         output = np.arange(outputs)
         kernel[(*centre, output % channels, output)] = 1.0
         return kernel
