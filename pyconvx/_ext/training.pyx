@@ -1,3 +1,14 @@
+"""What a training step needs beside the layers: loss, solvers, batches, random numbers.
+
+Everything is elementwise or row by row, or sums through 16 fixed blocks of consecutive items
+added in order; so no result depends on the number of threads. Shapes and dtypes are checked by
+the callers (`pyconvx.losses`, `pyconvx.solvers`, the network).
+"""
+
+from cython.parallel import prange
+from libc.math cimport INFINITY, exp, log, sqrt, sqrtf
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
 cdef extern from *:
     """
     #ifndef PYCONVX_LEVEL
@@ -6,4 +17,492 @@ cdef extern from *:
     """
     const char *PYCONVX_LEVEL
 
+cdef extern from "arith.h" nogil:
+    float pyconvx_fmaf(float a, float b, float c)
+    double pyconvx_fma(double a, double b, double c)
+
 LEVEL = PYCONVX_LEVEL.decode()
+
+ctypedef fused real:
+    float
+    double
+
+ctypedef fused pixel:
+    uint8_t
+    float
+    double
+
+cdef enum:
+    BLOCKS = 16  # of a sum over rows or elements: a fixed number, never that of the threads
+    LANES = 16   # partial sums within a row or block
+cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15
+
+
+cdef inline real fma(real a, real b, real c) noexcept nogil:
+    """a * b + c, rounded once where the level has the instruction."""
+    if real is float:
+        return pyconvx_fmaf(a, b, c)
+    else:
+        return pyconvx_fma(a, b, c)
+
+
+cdef inline real root(real x) noexcept nogil:
+    if real is float:
+        return sqrtf(x)
+    else:
+        return sqrt(x)
+
+
+# --- solvers: one fused pass over flat arrays ---------------------------------------------------
+
+cdef void sgd_part(
+    real *p, const real *g, real *velocity, Py_ssize_t n, real rate, real momentum, bint nesterov,
+    Py_ssize_t t, Py_ssize_t parts,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real step, v
+    for i in range(n * t // parts, n * (t + 1) // parts):
+        step = rate * g[i]
+        v = fma(momentum, velocity[i], -step)
+        velocity[i] = v
+        if nesterov:
+            v = fma(momentum, v, -step)
+        p[i] += v
+
+
+def sgd(
+    real[::1] parameters not None,      # IN/OUT (n,)
+    const real[::1] gradients not None,  # IN (n,)
+    real[::1] velocity not None,        # IN/OUT (n,)
+    double learning_rate,
+    double momentum,
+    bint nesterov,
+    int n_threads,
+):
+    """v = momentum v - rate g; p += v, or momentum v - rate g once more with Nesterov."""
+    cdef Py_ssize_t t, n = parameters.shape[0]
+    cdef real rate = <real>learning_rate, mu = <real>momentum
+    if n == 0:
+        return
+    cdef real *p = &parameters[0]
+    cdef const real *g = &gradients[0]
+    cdef real *v = &velocity[0]
+    if n_threads == 1:
+        with nogil:
+            sgd_part(p, g, v, n, rate, mu, nesterov, 0, 1)
+    else:
+        for t in prange(n_threads, nogil=True, num_threads=n_threads, schedule="static"):
+            sgd_part(p, g, v, n, rate, mu, nesterov, t, n_threads)
+
+
+cdef void adam_part(
+    real *p, const real *g, real *m, real *v, Py_ssize_t n, Py_ssize_t n_weights,
+    real rate, real a, real b, real epsilon, real keep, Py_ssize_t t, Py_ssize_t parts,
+) noexcept nogil:
+    cdef Py_ssize_t i, start = n * t // parts, stop = n * (t + 1) // parts
+    cdef Py_ssize_t decayed = min(max(start, n_weights), stop)
+    for i in range(start, decayed):
+        m[i] = fma(a, g[i] - m[i], m[i])
+        v[i] = fma(b, fma(g[i], g[i], -v[i]), v[i])
+        p[i] = fma(keep, p[i], -(rate * m[i] / (root(v[i]) + epsilon)))
+    for i in range(decayed, stop):
+        m[i] = fma(a, g[i] - m[i], m[i])
+        v[i] = fma(b, fma(g[i], g[i], -v[i]), v[i])
+        p[i] -= rate * m[i] / (root(v[i]) + epsilon)
+
+
+def adam(
+    real[::1] parameters not None,      # IN/OUT (n,)
+    const real[::1] gradients not None,  # IN (n,)
+    real[::1] first not None,           # IN/OUT (n,) running mean of the gradient
+    real[::1] second not None,          # IN/OUT (n,) running mean of its square
+    double learning_rate,               # with the bias corrections of the step
+    double beta_1,
+    double beta_2,
+    double epsilon,
+    double keep,                        # factor on the first n_weights parameters, before the step
+    Py_ssize_t n_weights,
+    int n_threads,
+):
+    """m += (1 - beta_1)(g - m); v += (1 - beta_2)(g^2 - v); p = keep p - rate m / (sqrt(v) + epsilon)."""
+    cdef Py_ssize_t t, n = parameters.shape[0]
+    cdef real rate = <real>learning_rate, a = <real>(1.0 - beta_1), b = <real>(1.0 - beta_2)
+    cdef real eps = <real>epsilon, kept = <real>keep
+    if n == 0:
+        return
+    cdef real *p = &parameters[0]
+    cdef const real *g = &gradients[0]
+    cdef real *m = &first[0]
+    cdef real *v = &second[0]
+    if n_threads == 1:
+        with nogil:
+            adam_part(p, g, m, v, n, n_weights, rate, a, b, eps, kept, 0, 1)
+    else:
+        for t in prange(n_threads, nogil=True, num_threads=n_threads, schedule="static"):
+            adam_part(p, g, m, v, n, n_weights, rate, a, b, eps, kept, t, n_threads)
+
+
+cdef void rmsprop_part(
+    real *p, const real *g, real *square, real *velocity, Py_ssize_t n, real rate, real a, real epsilon,
+    real momentum, Py_ssize_t t, Py_ssize_t parts,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n * t // parts, n * (t + 1) // parts):
+        square[i] = fma(a, fma(g[i], g[i], -square[i]), square[i])
+        velocity[i] = fma(momentum, velocity[i], -(rate * g[i] / (root(square[i]) + epsilon)))
+        p[i] += velocity[i]
+
+
+def rmsprop(
+    real[::1] parameters not None,      # IN/OUT (n,)
+    const real[::1] gradients not None,  # IN (n,)
+    real[::1] square not None,          # IN/OUT (n,) running mean of the squared gradient
+    real[::1] velocity not None,        # IN/OUT (n,)
+    double learning_rate,
+    double rho,
+    double epsilon,
+    double momentum,
+    int n_threads,
+):
+    """s += (1 - rho)(g^2 - s); v = momentum v - rate g / (sqrt(s) + epsilon); p += v."""
+    cdef Py_ssize_t t, n = parameters.shape[0]
+    cdef real rate = <real>learning_rate, a = <real>(1.0 - rho), eps = <real>epsilon, mu = <real>momentum
+    if n == 0:
+        return
+    cdef real *p = &parameters[0]
+    cdef const real *g = &gradients[0]
+    cdef real *s = &square[0]
+    cdef real *v = &velocity[0]
+    if n_threads == 1:
+        with nogil:
+            rmsprop_part(p, g, s, v, n, rate, a, eps, mu, 0, 1)
+    else:
+        for t in prange(n_threads, nogil=True, num_threads=n_threads, schedule="static"):
+            rmsprop_part(p, g, s, v, n, rate, a, eps, mu, t, n_threads)
+
+
+# --- sums and checks over flat arrays ---------------------------------------------------------------
+
+cdef void l2_part(
+    const real *w, real *g, Py_ssize_t n, real scale, Py_ssize_t t, Py_ssize_t parts
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n * t // parts, n * (t + 1) // parts):
+        g[i] = fma(scale, w[i], g[i])
+
+
+def l2(
+    const real[::1] parameters not None,  # IN (n,)
+    real[::1] gradients not None,         # OUT (n,), accumulated
+    double scale,
+    Py_ssize_t n_weights,
+    int n_threads,
+):
+    """Add scale * parameters to the first n_weights gradients."""
+    cdef Py_ssize_t t
+    cdef real factor = <real>scale
+    if n_weights == 0:
+        return
+    cdef const real *w = &parameters[0]
+    cdef real *g = &gradients[0]
+    if n_threads == 1:
+        with nogil:
+            l2_part(w, g, n_weights, factor, 0, 1)
+    else:
+        for t in prange(n_threads, nogil=True, num_threads=n_threads, schedule="static"):
+            l2_part(w, g, n_weights, factor, t, n_threads)
+
+
+cdef double squares(const real *x, Py_ssize_t n) noexcept nogil:
+    """Sum of squares in double, through LANES partial sums added in order."""
+    cdef double[LANES] lane
+    cdef double total = 0.0
+    cdef Py_ssize_t i, k, whole = n // LANES
+    for k in range(LANES):
+        lane[k] = 0.0
+    for i in range(whole):
+        for k in range(LANES):
+            lane[k] = pyconvx_fma(x[i * LANES + k], x[i * LANES + k], lane[k])
+    for i in range(whole * LANES, n):
+        lane[i - whole * LANES] = pyconvx_fma(x[i], x[i], lane[i - whole * LANES])
+    for k in range(LANES):
+        total += lane[k]
+    return total
+
+
+cdef void squared_sum_part(
+    const real *x, Py_ssize_t n, double *sums, Py_ssize_t t, Py_ssize_t parts
+) noexcept nogil:
+    cdef Py_ssize_t b, start
+    for b in range(BLOCKS * t // parts, BLOCKS * (t + 1) // parts):
+        start = n * b // BLOCKS
+        sums[b] = squares(x + start, n * (b + 1) // BLOCKS - start)
+
+
+def squared_sum(
+    const real[::1] parameters not None,  # IN (n,)
+    Py_ssize_t n_weights,
+    int n_threads,
+):
+    """Sum of the squares of the first n_weights parameters, in double."""
+    cdef double[BLOCKS] sums
+    cdef double *out = &sums[0]
+    cdef double total = 0.0
+    cdef Py_ssize_t t, b
+    if n_weights == 0:
+        return 0.0
+    cdef const real *x = &parameters[0]
+    if n_threads == 1:
+        with nogil:
+            squared_sum_part(x, n_weights, out, 0, 1)
+    else:
+        for t in prange(n_threads, nogil=True, num_threads=n_threads, schedule="static"):
+            squared_sum_part(x, n_weights, out, t, n_threads)
+    for b in range(BLOCKS):
+        total += sums[b]
+    return total
+
+
+cdef void all_finite_part(
+    const real *x, Py_ssize_t n, int *bad, Py_ssize_t t, Py_ssize_t parts
+) noexcept nogil:
+    cdef Py_ssize_t b, i
+    cdef int found
+    for b in range(BLOCKS * t // parts, BLOCKS * (t + 1) // parts):
+        found = 0
+        for i in range(n * b // BLOCKS, n * (b + 1) // BLOCKS):
+            # a NaN where x is not finite; a branch here would keep the loop from vectorising
+            found |= (x[i] - x[i]) != 0
+        bad[b] = found
+
+
+def all_finite(
+    const real[::1] values not None,  # IN (n,)
+    int n_threads,
+):
+    """Whether no value is NaN or infinite."""
+    cdef int[BLOCKS] bad
+    cdef int *out = &bad[0]
+    cdef int found = 0
+    cdef Py_ssize_t t, b, n = values.shape[0]
+    if n == 0:
+        return True
+    cdef const real *x = &values[0]
+    if n_threads == 1:
+        with nogil:
+            all_finite_part(x, n, out, 0, 1)
+    else:
+        for t in prange(n_threads, nogil=True, num_threads=n_threads, schedule="static"):
+            all_finite_part(x, n, out, t, n_threads)
+    for b in range(BLOCKS):
+        found |= bad[b]
+    return found == 0
+
+
+# --- loss ---------------------------------------------------------------------------------------
+
+cdef double cross_entropy_row(
+    const real *x, int64_t target, double weight, double smoothing, real *gradient, Py_ssize_t K
+) noexcept nogil:
+    """One row's loss; its gradient times the weight goes to gradient. In double for both types."""
+    cdef double[LANES] lane
+    cdef double top = -INFINITY, total = 0.0, shifted = 0.0, share, loss, on, off
+    cdef Py_ssize_t j, k
+    for j in range(K):
+        if x[j] > top:
+            top = x[j]
+    for k in range(LANES):
+        lane[k] = 0.0
+    for j in range(K):
+        share = exp(x[j] - top)
+        gradient[j] = <real>share
+        lane[j % LANES] += share
+    for k in range(LANES):
+        total += lane[k]
+    off = smoothing / K
+    on = 1.0 - smoothing
+    loss = pyconvx_fma(on, top - x[target], log(total))
+    if smoothing != 0.0:  # else an overflowing sum times 0 would be NaN
+        for k in range(LANES):
+            lane[k] = 0.0
+        for j in range(K):
+            lane[j % LANES] += top - x[j]
+        for k in range(LANES):
+            shifted += lane[k]
+        loss = pyconvx_fma(off, shifted, loss)
+    share = 1.0 / total
+    for j in range(K):
+        gradient[j] = <real>(weight * pyconvx_fma(gradient[j], share, -(off + on if j == target else off)))
+    return loss
+
+
+cdef void cross_entropy_part(
+    const real *x, const int64_t *targets, const real *weights, double smoothing, real *gradient,
+    double *sums, Py_ssize_t N, Py_ssize_t K, Py_ssize_t t, Py_ssize_t parts,
+) noexcept nogil:
+    cdef Py_ssize_t b, i, j
+    cdef double total, loss
+    for b in range(BLOCKS * t // parts, BLOCKS * (t + 1) // parts):
+        total = 0.0
+        for i in range(N * b // BLOCKS, N * (b + 1) // BLOCKS):
+            if weights[i] == 0:  # absent, whatever its loss
+                for j in range(K):
+                    gradient[i * K + j] = 0
+                continue
+            loss = cross_entropy_row(x + i * K, targets[i], weights[i], smoothing, gradient + i * K, K)
+            total = pyconvx_fma(weights[i], loss, total)
+        sums[b] = total
+
+
+def cross_entropy(
+    const real[:, ::1] logits not None,     # IN (N, K)
+    const int64_t[::1] targets not None,    # IN (N,), 0 to K - 1
+    const real[::1] weights not None,       # IN (N,)
+    double smoothing,
+    real[:, ::1] gradient not None,         # OUT (N, K), overwritten
+    int n_threads,
+):
+    """Sum of weight * (log sum exp(x) - sum q x) with q = (1 - smoothing) [target] + smoothing / K."""
+    cdef double[BLOCKS] sums
+    cdef double *out = &sums[0]
+    cdef double total = 0.0
+    cdef Py_ssize_t t, b, N = logits.shape[0], K = logits.shape[1]
+    if N == 0 or K == 0:
+        return 0.0
+    cdef const real *x = &logits[0, 0]
+    cdef const int64_t *y = &targets[0]
+    cdef const real *w = &weights[0]
+    cdef real *g = &gradient[0, 0]
+    if n_threads == 1:
+        with nogil:
+            cross_entropy_part(x, y, w, smoothing, g, out, N, K, 0, 1)
+    else:
+        for t in prange(n_threads, nogil=True, num_threads=n_threads, schedule="static"):
+            cross_entropy_part(x, y, w, smoothing, g, out, N, K, t, n_threads)
+    for b in range(BLOCKS):
+        total += sums[b]
+    return total
+
+
+# --- batches --------------------------------------------------------------------------------------
+
+cdef void gather_part(
+    const pixel *X, const int64_t *index, real *out, Py_ssize_t B, Py_ssize_t F, double scale,
+    Py_ssize_t t, Py_ssize_t parts,
+) noexcept nogil:
+    cdef Py_ssize_t i, j
+    cdef const pixel *row
+    for i in range(B * t // parts, B * (t + 1) // parts):
+        row = X + index[i] * F
+        for j in range(F):
+            out[i * F + j] = <real>(row[j] * scale)
+
+
+def gather(
+    const pixel[:, ::1] X not None,     # IN (n, F): uint8, float32 or float64
+    const int64_t[::1] index not None,  # IN (B,), 0 to n - 1
+    real[:, ::1] out not None,          # OUT (B, F), overwritten
+    double scale,
+    int n_threads,
+):
+    """out = X[index] * scale, multiplied in double and rounded once to the type of out."""
+    cdef Py_ssize_t t, B = index.shape[0], F = X.shape[1]
+    if B == 0 or F == 0:
+        return
+    cdef const pixel *x = &X[0, 0]
+    cdef const int64_t *rows = &index[0]
+    cdef real *y = &out[0, 0]
+    if n_threads == 1:
+        with nogil:
+            gather_part(x, rows, y, B, F, scale, 0, 1)
+    else:
+        for t in prange(n_threads, nogil=True, num_threads=n_threads, schedule="static"):
+            gather_part(x, rows, y, B, F, scale, t, n_threads)
+
+
+# --- random numbers: a function of (seed, purpose, epoch, sample), no state ----------------------------
+
+cdef inline uint64_t mix(uint64_t z) noexcept nogil:
+    """splitmix64's finaliser (Steele, Lea, Flood 2014): a bijection that scatters its input."""
+    z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
+    return z ^ (z >> 31)
+
+
+cdef inline uint64_t absorb(uint64_t state, uint64_t value) noexcept nogil:
+    return mix((state ^ value) + GOLDEN)
+
+
+def key(uint64_t seed, uint64_t purpose, uint64_t epoch, uint64_t sample):
+    """The key of one sample's random numbers: seed, purpose, epoch, sample absorbed in turn."""
+    return absorb(absorb(absorb(absorb(0, seed), purpose), epoch), sample)
+
+
+def keys(
+    uint64_t seed,
+    uint64_t purpose,
+    uint64_t epoch,
+    const int64_t[::1] samples not None,  # IN (N,), row numbers in the data set
+    uint64_t[::1] out not None,           # OUT (N,), overwritten
+):
+    """`key` of each sample."""
+    cdef uint64_t state = absorb(absorb(absorb(0, seed), purpose), epoch)
+    cdef Py_ssize_t i
+    for i in range(samples.shape[0]):
+        out[i] = absorb(state, <uint64_t>samples[i])
+
+
+cdef void dropout_part(
+    const real *x, const uint64_t *row_keys, uint64_t threshold, real scale, real *y,
+    Py_ssize_t N, Py_ssize_t F, Py_ssize_t t, Py_ssize_t parts,
+) noexcept nogil:
+    cdef Py_ssize_t i, j
+    cdef uint64_t counter
+    for i in range(N * t // parts, N * (t + 1) // parts):
+        for j in range(F):
+            counter = row_keys[i] + <uint64_t>(j + 1) * GOLDEN
+            y[i * F + j] = x[i * F + j] * scale if (mix(counter) >> 11) >= threshold else 0
+
+
+cdef void run_dropout(
+    const real *x, const uint64_t *row_keys, double rate, real *y, Py_ssize_t N, Py_ssize_t F, int n_threads
+) noexcept nogil:
+    # the upper 53 bits u of a draw give the uniform number u / 2^53; u / 2^53 >= rate in whole numbers
+    cdef uint64_t threshold = <uint64_t>(rate * 9007199254740992.0)
+    cdef real scale = <real>(1.0 / (1.0 - rate))
+    cdef Py_ssize_t t
+    if <double>threshold < rate * 9007199254740992.0:
+        threshold += 1
+    if n_threads == 1:
+        dropout_part(x, row_keys, threshold, scale, y, N, F, 0, 1)
+    else:
+        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+            dropout_part(x, row_keys, threshold, scale, y, N, F, t, n_threads)
+
+
+def dropout(
+    const real[:, ::1] x not None,           # IN (N, F)
+    const uint64_t[::1] row_keys not None,   # IN (N,) from `keys`
+    double rate,                             # at least 0, below 1
+    real[:, ::1] y not None,                 # OUT (N, F), overwritten; may be x
+    int n_threads,
+):
+    """Keep element j of row i, times 1 / (1 - rate), where its uniform number reaches rate; else 0."""
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        return
+    with nogil:
+        run_dropout(&x[0, 0], &row_keys[0], rate, &y[0, 0], x.shape[0], x.shape[1], n_threads)
+
+
+def dropout_backward(
+    const real[:, ::1] dy not None,          # IN (N, F)
+    const uint64_t[::1] row_keys not None,   # IN (N,), as in `dropout`
+    double rate,
+    real[:, ::1] dx not None,                # OUT (N, F), overwritten; may be dy
+    int n_threads,
+):
+    """The same elements as `dropout` keeps, with the same factor: nothing need be stored."""
+    if dy.shape[0] == 0 or dy.shape[1] == 0:
+        return
+    with nogil:
+        run_dropout(&dy[0, 0], &row_keys[0], rate, &dx[0, 0], dy.shape[0], dy.shape[1], n_threads)

@@ -1,0 +1,42 @@
+"""Starting values of the weights.
+
+    base               the contract, the registry
+    variance_scaling   He, Xavier (Glorot), LeCun: normal or uniform with a variance from the fans
+    orthogonal         orthonormal columns or rows
+    dirac              a convolution that passes its input on
+    constant           zeros and other constants, for biases and norms
+
+A trainable kernel that starts constant is refused where networks are built, not here.
+"""
+
+from .base import Initializer, registry
+from .constant import Constant, zeros
+from .dirac import Dirac
+from .orthogonal import Orthogonal
+from .variance_scaling import (
+    VarianceScaling,
+    he_normal,
+    he_uniform,
+    lecun_normal,
+    lecun_uniform,
+    xavier_fan_in_normal,
+    xavier_normal,
+    xavier_uniform,
+)
+
+__all__ = [
+    "Constant",
+    "Dirac",
+    "Initializer",
+    "Orthogonal",
+    "VarianceScaling",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "registry",
+    "xavier_fan_in_normal",
+    "xavier_normal",
+    "xavier_uniform",
+    "zeros",
+]

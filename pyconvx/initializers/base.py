@@ -1,0 +1,42 @@
+"""What an initializer is; this family's registry."""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from .._contracts import require
+from ..registry import Registry
+
+__all__ = ["Initializer", "registry"]
+
+
+class Initializer(Protocol):
+    """Draws the starting values of one array of weights."""
+
+    def __call__(
+        self, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator
+    ) -> npt.NDArray[np.float64]:
+        """Draw an array.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            ``(KH, KW, C/groups, OC)`` of a convolution, ``(inputs, outputs)`` of a dense layer.
+        fan_in, fan_out : int
+            Numbers of inputs that feed one output, and of outputs that one input feeds.
+        rng : numpy.random.Generator
+            The only source of randomness.
+
+        Returns
+        -------
+        ndarray of float64, of that shape
+        """
+        ...
+
+
+def _verify(plugin: object) -> None:
+    require(plugin, Initializer.__call__)
+
+
+registry: Registry[Initializer] = Registry("pyconvx.initializers", _verify)

@@ -1,0 +1,30 @@
+"""Arrays of one value: for biases and norms. As trainable kernels they learn nothing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Constant", "zeros"]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same value everywhere.
+
+    Parameters
+    ----------
+    value : float, default=0.0
+        The value.
+    """
+
+    value: float = 0.0
+
+    def __call__(
+        self, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator
+    ) -> npt.NDArray[np.float64]:
+        """Return the array of float64 of that shape."""
+        return np.full(shape, self.value, dtype=np.float64)
+
+
+zeros = Constant(0.0)

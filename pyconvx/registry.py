@@ -1,0 +1,349 @@
+"""Names for plugins: built-ins, other packages' entry points, registrations of this process.
+
+A `Registry` holds one family (activations, solvers, ...). It imports a plugin when its name is
+first used and never earlier, so a broken package breaks its own names only. Nothing shadows a
+built-in. The rules stand in docs/plugins.md; what a plugin must look like is the family's matter,
+which passes it in as ``verify``.
+"""
+
+import difflib
+import importlib.metadata
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar, cast, overload
+
+from .exceptions import PluginError
+
+__all__ = ["Registry", "Row"]
+
+OWN = "pyconvx"
+IN_PROCESS = "this process"
+
+T = TypeVar("T")
+P = TypeVar("P")
+
+
+class Row(NamedTuple):
+    """One line of `Registry.listing`.
+
+    ``status`` is ``built-in``, ``installed``, ``registered``, ``broken: why`` after a failed use,
+    ``duplicate: who else`` or ``refused: why``.
+    """
+
+    name: str
+    package: str
+    version: str
+    path: str
+    status: str
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """Somebody's claim to a name; ``path`` (module:qualname) tells claims of one name apart."""
+
+    name: str
+    package: str
+    version: str
+    path: str
+    entry: importlib.metadata.EntryPoint | None = field(default=None, compare=False)
+    target: Any = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.package}{self.version and ' '}{self.version} ({self.path})"
+
+
+class Registry(Generic[T]):
+    """The names of one family of plugins.
+
+    Parameters
+    ----------
+    group : str
+        The entry-point group, such as ``"pyconvx.activations"``.
+    verify : callable
+        ``verify(plugin)`` raises TypeError or ValueError where the plugin breaks its contract.
+    instantiate : bool, default=True
+        Whether a class stands for its instances: each look-up then makes one, without
+        arguments, so that no two users share a mutable object.
+
+    Examples
+    --------
+    >>> from pyconvx.initializers import registry
+    >>> "he_normal" in registry.names()
+    True
+    """
+
+    def __init__(self, group: str, verify: Callable[[Any], None], *, instantiate: bool = True) -> None:
+        self.group = group
+        self._verify = verify
+        self._instantiate = instantiate
+        # It guards the tables alone. A plugin is imported without it: its module may register
+        # names while another thread, which holds the module's import lock, waits for this one.
+        self._lock = threading.Lock()
+        self._own: dict[str, _Claim] | None = None
+        self._scanned = False
+        self._installed: dict[str, list[_Claim]] = {}
+        self._registered: dict[str, dict[str, _Claim]] = {}
+        self._refused: dict[_Claim, str] = {}
+        self._loaded: dict[_Claim, Any] = {}
+        self._broken: dict[_Claim, str] = {}
+
+    @property
+    def kind(self) -> str:
+        """What one plugin is called in messages: activation, loss, ..."""
+        plural = self.group.rpartition(".")[2]
+        return "loss" if plural == "losses" else plural.removesuffix("s")
+
+    def __repr__(self) -> str:
+        return f"Registry({self.group!r})"
+
+    @overload
+    def register(self, name: str) -> Callable[[P], P]: ...
+
+    @overload
+    def register(self, name: str, plugin: P) -> P: ...
+
+    def register(self, name: str, plugin: Any = None) -> Any:
+        """Give a plugin a name in this process; as a decorator, or with the plugin itself.
+
+        Parameters
+        ----------
+        name : str
+            The name, matched exactly.
+        plugin : object, optional
+            The plugin; left out, a decorator is returned.
+
+        Returns
+        -------
+        The plugin, unchanged, or the decorator.
+
+        Raises
+        ------
+        TypeError
+            When the name is not a string.
+        PluginError
+            When the name is a built-in's, or the plugin breaks the contract.
+
+        Notes
+        -----
+        The same module and qualified name registering again replaces; a second one claiming the
+        name is an error when the name is used. Worker processes do not know these names.
+        """
+        self._check_name(name)
+        if plugin is None:
+            return lambda found: self.register(name, found)
+        claim = _Claim(name, IN_PROCESS, "", _path_of(plugin), target=plugin)
+        if name in self._builtins():
+            with self._lock:
+                self._refused[claim] = "the name is a built-in of pyconvx"
+            raise PluginError(
+                f"{self.kind} {name!r} is built into pyconvx: register {claim.path} under another name"
+            )
+        self._instance(claim, plugin)
+        with self._lock:
+            self._registered.setdefault(name, {})[claim.path] = claim
+        return plugin
+
+    def get(self, name: str) -> T:
+        """Look a name up.
+
+        Parameters
+        ----------
+        name : str
+            A built-in's, an installed package's or a registered name.
+
+        Returns
+        -------
+        The plugin, which keeps its contract; a new instance where a class was registered.
+
+        Raises
+        ------
+        TypeError
+            When the name is not a string.
+        PluginError
+            When the name is unknown or claimed twice, or its plugin fails to load or to verify.
+        """
+        self._check_name(name)
+        claim = self._builtins().get(name) or self._foreign(name)
+        target = claim.target if claim.entry is None else self._load(claim)
+        return self._instance(claim, target)
+
+    def resolve(self, value: object) -> T:
+        """Return the plugin that a parameter means: a name is looked up, an object verified.
+
+        Raises
+        ------
+        PluginError
+            As `get` does.
+        TypeError, ValueError
+            From the family's contract, for an object that breaks it.
+        """
+        if isinstance(value, str):
+            return self.get(value)
+        plugin = value() if self._instantiate and isinstance(value, type) else value
+        self._verify(plugin)
+        return cast(T, plugin)
+
+    def names(self) -> tuple[str, ...]:
+        """All names that a look-up can find, sorted; reads every installed package's metadata."""
+        own = self._builtins()
+        self._scan()
+        with self._lock:
+            known = {*own, *self._installed, *self._registered}
+            return tuple(sorted(name for name in known if name in own or len(self._claims(name)) == 1))
+
+    def listing(self) -> tuple[Row, ...]:
+        """Who claims which name, sorted by name; refused and broken claims included."""
+        own = self._builtins()
+        self._scan()
+        with self._lock:
+            claims = [*own.values(), *self._refused]
+            for name in {*self._installed, *self._registered}:
+                claims += self._claims(name)
+            rows = [Row(c.name, c.package, c.version, c.path, self._status(c)) for c in claims]
+        return tuple(sorted(rows))
+
+    def _status(self, claim: _Claim) -> str:
+        """The last column of a claim's line; call with the lock held."""
+        if claim in self._refused:
+            return f"refused: {self._refused[claim]}"
+        if claim in self._broken:
+            return f"broken: {self._broken[claim]}"
+        if claim.package == OWN:
+            return "built-in"
+        others = [str(other) for other in self._claims(claim.name) if other != claim]
+        if others:
+            return f"duplicate: also claimed by {', '.join(others)}"
+        return "registered" if claim.entry is None else "installed"
+
+    def _check_name(self, name: object) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of {_article(self.kind)} must be a str, got {name!r}")
+
+    def _builtins(self) -> dict[str, _Claim]:
+        """Our own entry points, read once from our own metadata."""
+        if self._own is None:
+            try:
+                entries = importlib.metadata.distribution(OWN).entry_points
+            except importlib.metadata.PackageNotFoundError as error:
+                raise PluginError(
+                    f"pyconvx's own metadata, which names the built-in {self.kind} entries, is missing: "
+                    "reinstall pyconvx"
+                ) from error
+            self._own = {e.name: _claim_of(e) for e in entries.select(group=self.group)}
+        return self._own
+
+    def _foreign(self, name: str) -> _Claim:
+        """The one claim to a name that is not built in."""
+        with self._lock:
+            claims = self._claims(name)
+        if not (claims and self._scanned):
+            # the first time for a registered name too: a package may claim it as well
+            self._scan()
+            with self._lock:
+                claims = self._claims(name)
+        if not claims:
+            self._unknown(name)
+        if len(claims) > 1:
+            raise PluginError(
+                f"{self.kind} {name!r} is claimed by {' and by '.join(map(str, claims))}: "
+                "uninstall or rename one, or pass the object itself"
+            )
+        return claims[0]
+
+    def _claims(self, name: str) -> list[_Claim]:
+        """Claims to a name that is not built in, one per path; call with the lock held."""
+        found = {claim.path: claim for claim in self._installed.get(name, ())}
+        return list((found | self._registered.get(name, {})).values())
+
+    def _scan(self) -> None:
+        """Read the other packages' entry points of this group."""
+        own = self._builtins()
+        installed: dict[str, list[_Claim]] = {}
+        refused: dict[_Claim, str] = {}
+        for entry in _foreign_entries(self.group):
+            claim = _claim_of(entry)
+            if entry.name in own:
+                refused[claim] = "the name is a built-in of pyconvx"
+            else:
+                installed.setdefault(entry.name, []).append(claim)
+        with self._lock:
+            self._scanned = True
+            self._installed = installed
+            self._refused |= refused
+
+    def _load(self, claim: _Claim) -> Any:
+        """Import what an entry point names, once."""
+        if claim not in self._loaded:
+            assert claim.entry is not None
+            try:
+                target = claim.entry.load()
+            except (Exception, SystemExit) as error:
+                self._fail(claim, "failed to load", error)
+            with self._lock:
+                self._loaded[claim] = target
+        return self._loaded[claim]
+
+    def _instance(self, claim: _Claim, target: Any) -> T:
+        """The plugin itself, instantiated where the family says so, and verified."""
+        try:
+            plugin = target() if self._instantiate and isinstance(target, type) else target
+            self._verify(plugin)
+        except (Exception, SystemExit) as error:
+            self._fail(claim, "breaks its contract", error)
+        with self._lock:
+            self._broken.pop(claim, None)
+        return cast(T, plugin)
+
+    def _fail(self, claim: _Claim, what: str, error: BaseException) -> NoReturn:
+        """Raise, and remember for the listing, that a plugin does not work."""
+        cause = f"{type(error).__name__}: {error}"
+        if claim.entry is not None:
+            with self._lock:
+                self._broken[claim] = cause
+        remedy = ". Reinstall pyconvx" if claim.package == OWN else ""
+        raise PluginError(f"{self.kind} {claim.name!r} from {claim} {what}: {cause}{remedy}") from error
+
+    def _unknown(self, name: str) -> NoReturn:
+        """Raise for a name that nobody claims, with what there is and the way out."""
+        known = self.names()
+        close = difflib.get_close_matches(name, known)
+        hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+        raise PluginError(
+            f"unknown {self.kind} {name!r}: {hint}Group {self.group!r} has {', '.join(known) or 'no names'}. "
+            "A name registered in-process does not exist in worker processes: "
+            f"install a package that provides it, or pass the {self.kind} object itself"
+        )
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _path_of(plugin: object) -> str:
+    """``module:qualname`` of a function or class, or of an instance's class."""
+    named: Any = plugin if hasattr(plugin, "__qualname__") else type(plugin)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def _claim_of(entry: importlib.metadata.EntryPoint) -> _Claim:
+    package = "an unnamed package" if entry.dist is None else entry.dist.name
+    return _Claim(entry.name, package, "" if entry.dist is None else entry.dist.version, entry.value, entry)
+
+
+def _foreign_entries(group: str) -> list[importlib.metadata.EntryPoint]:
+    """Entry points of a group in all packages but ours; unreadable metadata is passed over.
+
+    Of two versions of a package on the path only the first counts, as for an import.
+    """
+    names: dict[str, None] = {}
+    for distribution in importlib.metadata.distributions():
+        try:
+            if distribution.entry_points.select(group=group):
+                names[distribution.name] = None
+        except Exception:
+            # somebody else's damaged metadata says nothing about the name that is looked up
+            continue
+    names.pop(OWN, None)
+    firsts = [importlib.metadata.distribution(name) for name in names if name]
+    return [entry for first in firsts for entry in first.entry_points.select(group=group)]

@@ -1,0 +1,329 @@
+"""The registry against real packages, written to a folder on sys.path for each test."""
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pyconvx.exceptions import PluginError
+from pyconvx.registry import Registry
+
+GROUP = "pyconvx.initializers"
+ROOT = Path(__file__).parents[1]
+GOOD = "class Good:\n    def __call__(self):\n        return 'good'\n\ndef plain():\n    return 'plain'\n"
+Install = Callable[..., Path]
+
+
+def verify(plugin: object) -> None:
+    """The contract of these tests: a plugin is callable."""
+    if not callable(plugin):
+        raise TypeError(f"a plugin must be callable, got {plugin!r}")
+
+
+@pytest.fixture
+def registry() -> Registry[Callable[[], str]]:
+    return Registry(GROUP, verify)
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Return a function that writes a package: its metadata, its entry points, its module."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+
+    def write(package: str, entries: str, module: str = "", code: str = GOOD, folder: str = "") -> Path:
+        root = tmp_path / folder
+        info = root / f"{package.replace('-', '_')}-1.2.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[{GROUP}]\n{entries}\n")
+        if module:
+            (root / f"{module}.py").write_text(code)
+        importlib.invalidate_caches()
+        return info
+
+    yield write  # type: ignore[misc]
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+class Local:
+    """A plugin of this process."""
+
+    def __call__(self) -> str:
+        return "local"
+
+
+class Other(Local):
+    """Another one."""
+
+
+def status(registry: Registry[Callable[[], str]], name: str) -> dict[str, str]:
+    return {row.package: row.status for row in registry.listing() if row.name == name}
+
+
+def test_installed_package_is_found_and_not_imported_early(registry, install):
+    install("acme", "good = acme_mod:Good\nplain = acme_mod:plain", "acme_mod")
+    assert {"good", "plain"} <= set(registry.names())
+    assert status(registry, "good") == {"acme": "installed"}
+    assert "acme_mod" not in sys.modules
+    assert registry.get("good")() == "good"
+    assert registry.get("plain")() == "plain"
+    row = next(row for row in registry.listing() if row.name == "good")
+    assert row == ("good", "acme", "1.2", "acme_mod:Good", "installed")
+
+
+def test_package_installed_after_a_failed_look_up_is_found(registry, install):
+    with pytest.raises(PluginError, match="unknown initializer 'good'"):
+        registry.get("good")
+    install("acme", "good = acme_mod:Good", "acme_mod")
+    assert registry.get("good")() == "good"
+
+
+def test_class_gives_a_new_instance_each_time(registry, install):
+    install("acme", "good = acme_mod:Good", "acme_mod")
+    assert registry.get("good") is not registry.get("good")
+
+
+def test_class_stays_a_class_without_instantiate(install):
+    install("acme", "good = acme_mod:Good", "acme_mod")
+    found = Registry(GROUP, verify, instantiate=False).get("good")
+    assert isinstance(found, type)
+    assert found.__name__ == "Good"
+
+
+@pytest.mark.parametrize("form", ["decorator", "call"])
+def test_registration(registry, form):
+    if form == "decorator":
+        assert registry.register("mine")(Local) is Local
+    else:
+        assert registry.register("mine", Local) is Local
+    assert registry.get("mine")() == "local"
+    assert "mine" in registry.names()
+    assert status(registry, "mine") == {"this process": "registered"}
+
+
+def test_same_qualified_name_replaces(registry):
+    registry.register("mine", Local)
+    cell = "class Local:\n    def __call__(self):\n        return 'second'\n"
+    scope = {"__name__": __name__}
+    exec(cell, scope)
+    registry.register("mine", scope["Local"])
+    assert registry.get("mine")() == "second"
+    assert len(status(registry, "mine")) == 1
+
+
+def test_two_registrations_fail_at_use_and_name_both(registry):
+    registry.register("mine", Local)
+    registry.register("mine", Other)
+    with pytest.raises(PluginError, match="claimed by") as caught:
+        registry.get("mine")
+    assert "test_registry:Local" in str(caught.value)
+    assert "test_registry:Other" in str(caught.value)
+    assert "mine" not in registry.names()
+
+
+def test_two_packages_fail_at_use_and_name_both(registry, install):
+    install("acme", "twice = acme_mod:Good\nonce = acme_mod:plain", "acme_mod")
+    install("zeta", "twice = zeta_mod:Good", "zeta_mod")
+    with pytest.raises(PluginError, match=r"acme 1\.2 .*zeta 1\.2|zeta 1\.2 .*acme 1\.2"):
+        registry.get("twice")
+    assert registry.get("once")() == "plain"
+    assert all(text.startswith("duplicate: also claimed by") for text in status(registry, "twice").values())
+    assert set(status(registry, "twice")) == {"acme", "zeta"}
+
+
+def test_package_and_registration_clash_also_when_registered_first(registry, install):
+    registry.register("good", Local)
+    install("acme", "good = acme_mod:Good", "acme_mod")
+    with pytest.raises(PluginError, match="claimed by") as caught:
+        registry.get("good")
+    assert "acme 1.2" in str(caught.value)
+    assert "this process" in str(caught.value)
+
+
+def test_package_that_also_registers_its_entry_point_is_one_claim(registry, install):
+    install("acme", "good = acme_mod:Good", "acme_mod")
+    first = registry.get("good")
+    registry.register("good", type(first))
+    assert registry.get("good")() == "good"
+
+
+def test_of_two_versions_of_a_package_the_first_on_the_path_counts(registry, install, monkeypatch, tmp_path):
+    install("acme", "good = acme_mod:plain", "acme_mod")
+    install("acme", "good = acme_mod:Good\nold = acme_mod:Good", folder="later")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "later")])
+    assert registry.get("good")() == "plain"
+    assert "old" not in registry.names()
+
+
+def test_nothing_shadows_a_built_in(registry, install):
+    install("acme", "he_normal = acme_mod:Good\ngood = acme_mod:Good", "acme_mod")
+    with pytest.raises(PluginError, match="'he_normal' is built into pyconvx"):
+        registry.register("he_normal", Local)
+    assert type(registry.get("he_normal")) is not Local
+    rows = status(registry, "he_normal")
+    assert rows["pyconvx"] == "built-in"
+    assert rows["acme"].startswith("refused: ")
+    assert rows["this process"].startswith("refused: ")
+    assert "acme_mod" not in sys.modules
+    assert registry.get("good")() == "good"
+
+
+@pytest.mark.parametrize(
+    ("code", "cause", "words"),
+    [
+        ("raise RuntimeError('boom')", RuntimeError, "RuntimeError: boom"),
+        ("import no_such_module_here", ModuleNotFoundError, "no_such_module_here"),
+        ("x = 1", AttributeError, "AttributeError"),
+        ("raise SystemExit(3)", SystemExit, "SystemExit: 3"),
+        ("class Bad:\n    def __init__(self):\n        raise OSError('no init')", OSError, "no init"),
+        ("Bad = 3", TypeError, "a plugin must be callable, got 3"),
+        ("def f(:", SyntaxError, "SyntaxError"),
+    ],
+)
+def test_broken_plugin_breaks_its_own_name_only(registry, install, code, cause, words):
+    install("badplug", "bad = bad_mod:Bad", "bad_mod", code)
+    install("acme", "good = acme_mod:Good", "acme_mod")
+    with pytest.raises(PluginError) as caught:
+        registry.get("bad")
+    text = str(caught.value)
+    assert "initializer 'bad' from badplug 1.2 (bad_mod:Bad)" in text
+    assert words in text
+    assert isinstance(caught.value.__cause__, cause)
+    assert status(registry, "bad")["badplug"].startswith("broken: ")
+    assert registry.get("good")() == "good"
+
+
+def test_malformed_entry_point_value(registry, install):
+    install("badplug", "bad = ::not an object::", "bad_mod")
+    with pytest.raises(PluginError, match=r"'bad' from badplug|unknown initializer 'bad'"):
+        registry.get("bad")
+
+
+def test_broken_plugin_works_once_it_is_mended(registry, install, tmp_path):
+    install("badplug", "bad = bad_mod:Good", "bad_mod", "raise RuntimeError('boom')")
+    with pytest.raises(PluginError):
+        registry.get("bad")
+    (tmp_path / "bad_mod.py").write_text(GOOD + "# longer than before\n")
+    importlib.invalidate_caches()
+    assert registry.get("bad")() == "good"
+    assert status(registry, "bad") == {"badplug": "installed"}
+
+
+def test_keyboard_interrupt_passes(registry, install):
+    install("badplug", "bad = bad_mod:Bad", "bad_mod", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        registry.get("bad")
+
+
+def test_damaged_metadata_of_another_package_is_passed_over(registry, install):
+    info = install("damaged", "")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\nno equals sign\n")
+    install("acme", "good = acme_mod:Good", "acme_mod")
+    assert registry.get("good")() == "good"
+
+
+def test_unknown_name_lists_what_there_is(registry, install):
+    install("acme", "spare_init = acme_mod:Good", "acme_mod")
+    with pytest.raises(PluginError) as caught:
+        registry.get("he_norml")
+    text = str(caught.value)
+    for words in (
+        "'he_norml'",
+        "did you mean 'he_normal'",
+        "spare_init",
+        "xavier_uniform",
+        "worker",
+        "pass the",
+    ):
+        assert words in text
+    with pytest.raises(PluginError, match="unknown initializer 'HE_NORMAL'"):
+        registry.get("HE_NORMAL")
+
+
+def test_error_names_the_kind_in_the_singular():
+    with pytest.raises(PluginError, match="unknown loss 'x'"):
+        Registry("pyconvx.losses", verify).get("x")
+
+
+@pytest.mark.parametrize("name", [None, 3, b"he_normal", ["he_normal"]])
+def test_names_are_strings(registry, name):
+    with pytest.raises(TypeError, match="must be a str"):
+        registry.get(name)
+    with pytest.raises(TypeError, match="must be a str"):
+        registry.register(name, Local)
+
+
+def test_registration_is_verified(registry):
+    with pytest.raises(PluginError, match="a plugin must be callable, got 3") as caught:
+        registry.register("three", 3)
+    assert isinstance(caught.value.__cause__, TypeError)
+    assert "three" not in registry.names()
+
+
+def test_resolve(registry):
+    registry.register("mine", Local)
+    given = Local()
+    assert registry.resolve(given) is given
+    assert registry.resolve(Local)() == "local"
+    assert registry.resolve("mine")() == "local"
+    with pytest.raises(TypeError, match="a plugin must be callable, got 3"):
+        registry.resolve(3)
+
+
+def test_missing_own_metadata_says_reinstall(tmp_path):
+    """In a process that sees our source but no installed distribution."""
+    (tmp_path / "pyconvx").mkdir()
+    for name in ("registry.py", "exceptions.py"):
+        (tmp_path / "pyconvx" / name).write_text((ROOT / "pyconvx" / name).read_text())
+    (tmp_path / "pyconvx" / "__init__.py").write_text("")
+    code = (
+        "from pyconvx.registry import Registry\n"
+        "try:\n    Registry('pyconvx.solvers', print).get('adam')\n"
+        "except ValueError as error:\n    print(type(error).__name__, error)\n"
+    )
+    run = [sys.executable, "-S", "-c", code]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("PluginError")
+    assert "reinstall pyconvx" in done.stdout
+
+
+def test_entry_points_agree_with_pyproject():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    installed: dict[str, dict[str, str]] = {}
+    for entry in importlib.metadata.distribution("pyconvx").entry_points:
+        if entry.group.startswith("pyconvx."):
+            installed.setdefault(entry.group, {})[entry.name] = entry.value
+    assert installed == declared, "reinstall pyconvx: its metadata is older than pyproject.toml"
+
+
+def test_many_threads_load_one_plugin(registry, install):
+    """Slow import, and the module registers a name of its own meanwhile."""
+    code = (
+        "import time\nfrom test_registry import SHARED\n"
+        "time.sleep(0.02)\n"
+        "def helper():\n    return 'helper'\n"
+        "SHARED[0].register('helper', helper)\n" + GOOD
+    )
+    sys.modules["test_registry"] = sys.modules[__name__]
+    SHARED[:] = [registry]
+    install("acme", "good = acme_mod:Good", "acme_mod", code)
+    results: list[str] = []
+    threads = [threading.Thread(target=lambda: results.append(registry.get("good")())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert results == ["good"] * 8
+    assert registry.get("helper")() == "helper"
+
+
+SHARED: list[Registry[Callable[[], str]]] = []

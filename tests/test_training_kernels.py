@@ -1,0 +1,266 @@
+"""The kernels of a training step against plain NumPy, over threads, levels and read-only inputs."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+import pyconvx._ext as _ext
+from pyconvx._ext import training
+
+THREADS = (1, 2, 3, 5)
+DTYPES = (np.float32, np.float64)
+MASK = (1 << 64) - 1
+
+
+def level(name: str) -> ModuleType:
+    """The kernel module of one instruction-set level."""
+    (path,) = (Path(_ext.__file__).parent / name).glob("training.*.so")
+    spec = importlib.util.spec_from_file_location("pyconvx._ext.training", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def numbers(seed: int, shape: Any, dtype: Any) -> np.ndarray:
+    """Random numbers that the kernels may not write."""
+    values = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+    values.flags.writeable = False
+    return values
+
+
+def run(module: ModuleType, name: str, dtype: Any, n_threads: int, n: int = 1003) -> list[np.ndarray]:
+    """All outputs of one kernel on fixed inputs; what it overwrites starts as NaN."""
+    p, m, g = numbers(1, n, dtype).copy(), numbers(2, n, dtype).copy(), numbers(3, n, dtype)
+    v = np.abs(numbers(4, n, dtype))
+    rows, width = 37, 11
+    x, out = numbers(5, (rows, width), dtype), np.full((rows, width), np.nan, dtype)
+    keys = np.full(rows, 7, np.uint64)
+    if name == "sgd":
+        module.sgd(p, g, m, 0.1, 0.9, True, n_threads)
+    elif name == "adam":
+        module.adam(p, g, m, v, 0.1, 0.9, 0.999, 1e-8, 0.99, n // 3, n_threads)
+    elif name == "rmsprop":
+        module.rmsprop(p, g, v, m, 0.1, 0.9, 1e-8, 0.5, n_threads)
+    elif name == "l2":
+        module.l2(g, p, 0.3, n // 3, n_threads)
+    elif name == "squared_sum":
+        p[0] = module.squared_sum(g, n - 3, n_threads)
+    elif name == "cross_entropy":
+        targets = np.random.default_rng(6).integers(0, width, rows)
+        p[0] = module.cross_entropy(x, targets, v[:rows].copy(), 0.1, out, n_threads)
+    elif name == "gather":
+        module.gather(x, np.random.default_rng(6).integers(0, rows, rows), out, 0.3, n_threads)
+    else:
+        module.keys(1, 2, 3, np.arange(rows), keys)
+        getattr(module, name)(x, keys, 0.4, out, n_threads)
+    return [p, m, v, out]
+
+
+KERNELS = (
+    "sgd", "adam", "rmsprop", "l2", "squared_sum", "cross_entropy", "gather", "dropout", "dropout_backward",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", KERNELS)
+def test_thread_count_does_not_change_bits(name, dtype):
+    first = [a.tobytes() for a in run(training, name, dtype, 1)]
+    for n_threads in THREADS[1:]:
+        assert [a.tobytes() for a in run(training, name, dtype, n_threads)] == first, n_threads
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", KERNELS)
+def test_levels(name, dtype):
+    """v3 and v4 give the same bits; the baseline differs by rounding."""
+    results = {one: run(level(one), name, dtype, 2) for one in _ext.AVAILABLE}
+    assert level("baseline").LEVEL == "baseline"
+    reference = results["baseline"]
+    tolerance = 64 * np.finfo(dtype).eps
+    for one, result in results.items():
+        for got, want in zip(result, reference, strict=True):
+            np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance, err_msg=one)
+    vector = [[a.tobytes() for a in results[one]] for one in ("v3", "v4") if one in results]
+    assert all(result == vector[0] for result in vector)
+
+
+@pytest.mark.parametrize("n_threads", THREADS)
+@pytest.mark.parametrize("n", [0, 1, 2, 15, 16, 17, 300])
+def test_short_arrays(n, n_threads):
+    x = numbers(1, n, np.float64)
+    p, v = np.ones(n), np.zeros(n)
+    training.sgd(p, x, v, 0.5, 0.9, False, n_threads)
+    np.testing.assert_allclose(p, 1 - 0.5 * x, rtol=1e-15)
+    training.l2(x, v, 0.25, n, n_threads)
+    np.testing.assert_allclose(v, -0.25 * x, rtol=1e-15, atol=1e-16)
+    assert training.squared_sum(x, n, n_threads) == pytest.approx(float(np.sum(x**2)), rel=1e-14)
+    assert training.all_finite(x, n_threads) is True
+
+
+def test_l2_and_squared_sum_stop_at_the_weights():
+    w, g = numbers(1, 100, np.float64), np.ones(100)
+    training.l2(w, g, 0.5, 60, 1)
+    np.testing.assert_allclose(g[:60], 1 + 0.5 * w[:60], rtol=1e-14)
+    assert (g[60:] == 1).all()
+    assert training.squared_sum(w, 60, 1) == pytest.approx(float(np.sum(w[:60] ** 2)), rel=1e-14)
+
+
+def test_squared_sum_is_taken_in_double():
+    w = np.full(100_000, 0.1, np.float32)
+    assert training.squared_sum(w, w.size, 1) == pytest.approx(1e5 * float(w[0]) ** 2, rel=1e-13)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_all_finite(dtype, bad):
+    values = np.full(999, np.finfo(dtype).max, dtype)
+    assert training.all_finite(values, 3) is True
+    for place in (0, 17, 500, 998):
+        wrong = values.copy()
+        wrong[place] = bad
+        assert training.all_finite(wrong, 3) is False, place
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (5, 3), (50, 10), (7, 40)])
+def test_cross_entropy(shape, dtype, smoothing):
+    x = 3 * numbers(1, shape, dtype)
+    rng = np.random.default_rng(2)
+    targets, weights = rng.integers(0, shape[1], shape[0]), rng.uniform(0, 2, shape[0]).astype(dtype)
+    gradient = np.full(shape, np.nan, dtype)
+    loss = training.cross_entropy(x, targets, weights, smoothing, gradient, 2)
+    exact = x.astype(np.float64)
+    q = np.full(shape, smoothing / shape[1])
+    q[np.arange(shape[0]), targets] += 1 - smoothing
+    rows = logsumexp(exact, axis=1) - (q * exact).sum(axis=1)
+    assert loss == pytest.approx(float((weights.astype(float) * rows).sum()), rel=1e-12, abs=1e-13)
+    softmax = np.exp(exact - logsumexp(exact, axis=1, keepdims=True))
+    expected = weights[:, None] * (softmax - q)
+    np.testing.assert_allclose(gradient, expected, rtol=0, atol=4 * np.finfo(dtype).eps)
+
+
+def test_gather_converts_and_scales():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (20, 30), dtype=np.uint8)
+    index = rng.integers(0, 20, 9)
+    for dtype in DTYPES:
+        out = np.full((9, 30), np.nan, dtype)
+        training.gather(images, index, out, 1 / 255, 1)
+        np.testing.assert_array_equal(out, (images[index] * (1 / 255)).astype(dtype))
+        assert out.max() <= 1
+    doubles = rng.standard_normal((20, 30))
+    out32 = np.empty((9, 30), np.float32)
+    training.gather(doubles, index, out32, 1.0, 2)
+    np.testing.assert_array_equal(out32, doubles[index].astype(np.float32))
+    floats = doubles.astype(np.float32)
+    training.gather(floats, index, out32, 1.0, 2)
+    np.testing.assert_array_equal(out32, floats[index])
+
+
+def mix(z: int) -> int:
+    """splitmix64's finaliser in Python's whole numbers."""
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+    return z ^ (z >> 31)
+
+
+def reference_key(*parts: int) -> int:
+    state = 0
+    for part in parts:
+        state = mix(((state ^ part) + 0x9E3779B97F4A7C15) & MASK)
+    return state
+
+
+def test_finaliser_is_splitmix64():
+    """The first outputs of splitmix64 from state 0, as its authors' program prints them."""
+    known = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+    assert [mix(((i + 1) * 0x9E3779B97F4A7C15) & MASK) for i in range(3)] == known
+
+
+@pytest.mark.parametrize("parts", [(0, 0, 0, 0), (1, 2, 3, 4), (MASK, 1, 10**12, 59_999), (42, 0, 1, 0)])
+def test_key_known_answers(parts):
+    assert training.key(*parts) == reference_key(*parts)
+    out = np.empty(3, np.uint64)
+    samples = np.array([parts[3], 0, 7], np.int64)
+    training.keys(*parts[:3], samples, out)
+    assert out.tolist() == [reference_key(*parts[:3], int(s)) for s in samples]
+
+
+def test_keys_differ_in_every_part():
+    found = {training.key(a, b, c, d) for a in range(6) for b in range(6) for c in range(6) for d in range(6)}
+    assert len(found) == 6**4
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dropout_known_answers(dtype, rate):
+    x = numbers(1, (4, 25), dtype)
+    keys = np.array([reference_key(9, 8, 7, s) for s in range(4)], np.uint64)
+    y = np.full(x.shape, np.nan, dtype)
+    training.dropout(x, keys, rate, y, 1)
+    uniform = [
+        [(mix((int(k) + (j + 1) * 0x9E3779B97F4A7C15) & MASK) >> 11) / 2**53 for j in range(25)] for k in keys
+    ]
+    expected = np.where(np.array(uniform) >= rate, x * dtype(1 / (1 - rate)), 0)
+    np.testing.assert_array_equal(y, expected)
+    dx = np.full(x.shape, np.nan, dtype)
+    training.dropout_backward(x, keys, rate, dx, 3)
+    np.testing.assert_array_equal(dx, y)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2, 0.5, 0.75])
+def test_dropout_rate_and_scale(rate):
+    ones, keys = np.ones((200, 500)), np.empty(200, np.uint64)
+    training.keys(0, 1, 2, np.arange(200), keys)
+    y = np.empty_like(ones)
+    training.dropout(ones, keys, rate, y, 1)
+    assert set(np.unique(y)) <= {0.0, 1 / (1 - rate)}
+    deviation = np.sqrt(rate * (1 - rate) / y.size)
+    assert abs((y == 0).mean() - rate) <= 4 * deviation
+    # neighbours in a row and in a column drop out independently of one another
+    dropped = (y == 0) - rate
+    for product in (dropped[:, 1:] * dropped[:, :-1], dropped[1:] * dropped[:-1]):
+        assert abs(product.mean()) <= 4 * rate * (1 - rate) / np.sqrt(product.size)
+
+
+def test_dropout_follows_the_sample_not_its_place_in_the_batch():
+    x, order = numbers(1, (30, 20), np.float64), np.random.default_rng(0).permutation(30)
+    results = []
+    for samples in (np.arange(30), order):
+        keys, y = np.empty(30, np.uint64), np.empty((30, 20))
+        training.keys(5, 0, 1, samples.astype(np.int64), keys)
+        training.dropout(x[samples], keys, 0.5, y, 2)
+        results.append(y)
+    np.testing.assert_array_equal(results[0][order], results[1])
+
+
+def test_dropout_in_place():
+    x, keys = numbers(1, (6, 9), np.float32), np.arange(6, dtype=np.uint64)
+    y = np.empty_like(x)
+    training.dropout(x, keys, 0.5, y, 1)
+    own = x.copy()
+    training.dropout(own, keys, 0.5, own, 2)
+    np.testing.assert_array_equal(own, y)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: training.squared_sum(None, 1, 1),
+        lambda x: training.sgd(x, None, x, 0.1, 0.9, True, 1),
+        lambda x: training.cross_entropy(None, None, x, 0.0, None, 1),
+        lambda x: training.keys(0, 0, 0, None, None),
+    ],
+)
+def test_none_is_refused(call: Callable[[np.ndarray], object]):
+    with pytest.raises(TypeError):
+        call(np.ones(3))
