@@ -270,7 +270,7 @@ def avg_pool(
     const real[:, :, :, ::1] x not None,        # IN (N, H, W, C)
     real[:, :, :, ::1] y not None,              # OUT (N, OH, OW, C), overwritten
     Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t stride_h, Py_ssize_t stride_w,
-    Py_ssize_t pad_top, Py_ssize_t pad_bottom, Py_ssize_t pad_left, Py_ssize_t pad_right,
+    Py_ssize_t pad_top, Py_ssize_t pad_left, Py_ssize_t pad_bottom, Py_ssize_t pad_right,
     bint include_pad, int n_threads,
 ):
     """Mean of each window's cells in the map; with include_pad the padding's zeros count as cells."""
@@ -305,7 +305,7 @@ def avg_pool_backward(
     const real[:, :, :, ::1] dy not None,       # IN (N, OH, OW, C)
     real[:, :, :, ::1] dx not None,             # OUT (N, H, W, C), overwritten
     Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t stride_h, Py_ssize_t stride_w,
-    Py_ssize_t pad_top, Py_ssize_t pad_bottom, Py_ssize_t pad_left, Py_ssize_t pad_right,
+    Py_ssize_t pad_top, Py_ssize_t pad_left, Py_ssize_t pad_bottom, Py_ssize_t pad_right,
     bint include_pad, int n_threads,
 ):
     """Each window's gradient, divided by its count, goes to all its cells, in the order of the windows."""
