@@ -1,8 +1,8 @@
 """Max, average and global average pooling, forward and backward (channels last, float32 and float64).
 
-A window over all its channels is one C call (pool.h, vectors over channels); here are the loops over samples, output
-rows and windows, and the clipping of windows at the border. Nothing is checked: every window must have a tap inside
-the map. OH and OW are those of `y`; a tap's number is kh * KW + kw.
+A window over all its channels is one C call (pool.h, vectors over channels); here are the loops over samples,
+output rows and windows, and the clipping of windows at the border. Nothing is checked: every window must have
+a tap inside the map. OH and OW are those of `y`; a tap's number is kh * KW + kw.
 """
 
 from cython.parallel cimport prange
@@ -30,8 +30,10 @@ cdef extern from "pool.h" nogil:
     void pool_max_f64_i32(const double *x, pool_window w, double *y, int32_t *winner, Py_ssize_t C)
     void pool_max_back_f32_u8(const float *dy, const uint8_t *winner, pool_window w, float *dx, Py_ssize_t C)
     void pool_max_back_f32_i32(const float *dy, const int32_t *winner, pool_window w, float *dx, Py_ssize_t C)
-    void pool_max_back_f64_u8(const double *dy, const uint8_t *winner, pool_window w, double *dx, Py_ssize_t C)
-    void pool_max_back_f64_i32(const double *dy, const int32_t *winner, pool_window w, double *dx, Py_ssize_t C)
+    void pool_max_back_f64_u8(const double *dy, const uint8_t *winner, pool_window w, double *dx,
+                              Py_ssize_t C)
+    void pool_max_back_f64_i32(const double *dy, const int32_t *winner, pool_window w, double *dx,
+                               Py_ssize_t C)
 
 LEVEL = PYCONVX_LEVEL.decode()
 
