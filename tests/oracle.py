@@ -35,7 +35,7 @@ def sides(padding, size, kernel_size, stride=ONE, dilation=ONE):
 
 
 def output_size(size, kernel_size, stride=1, padding=(0, 0), dilation=1, ceil_mode=False):
-    """How many windows fit, found by sliding one; ceil mode adds one that starts in the data and sticks out."""
+    """How many windows fit, found by sliding one; ceil mode may add one that sticks out."""
     end = size + sum(padding)
     reach = dilation * (kernel_size - 1) + 1
     starts = [start for start in range(0, end, stride) if start + reach <= end]

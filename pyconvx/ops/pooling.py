@@ -186,7 +186,7 @@ def avg_pool2d(
     >>> avg_pool2d(x, 2)[0, :, :, 0]
     array([[ 2.5,  4.5],
            [10.5, 12.5]])
-    >>> avg_pool2d(x, 3, stride=3, padding=1, count_include_pad=True)[0, 0, 0, 0] * 9
+    >>> float(9 * avg_pool2d(x, 3, stride=3, padding=1, count_include_pad=True)[0, 0, 0, 0])
     10.0
     """
     where = "avg_pool2d"
