@@ -1,0 +1,90 @@
+"""Arguments of the pooling ops: the window's geometry, the input's shape, the number of threads."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pyconvx._threads import resolve_threads
+from pyconvx._types import FloatArray, Padding, Pair, Shape
+from pyconvx.ops.geometry import Window, as_int, as_pair, check_size, window
+
+# Starting a second thread costs about as much as pooling this many bytes.
+ONE_THREAD_BYTES = 256 * 1024
+
+
+def pool_threads(n_threads: int | None, array: FloatArray) -> int:
+    """The threads to use; one where there is too little to share. The count is checked in any case."""
+    threads = resolve_threads(n_threads)
+    return threads if array.nbytes > ONE_THREAD_BYTES else 1
+
+
+def input_shape_of(where: str, input_shape: Sequence[int], dy: FloatArray) -> tuple[int, int, int, int]:
+    """The input's shape, checked against the gradient of the output."""
+    if len(input_shape) != 4:
+        raise ValueError(f"{where}: input_shape must be (N, H, W, C), got {tuple(input_shape)}")
+    least = (0, 1, 1, 1)
+    sizes = tuple(as_int(f"{where}: input_shape", n, m) for n, m in zip(input_shape, least, strict=True))
+    N, H, W, C = sizes
+    if (dy.shape[0], dy.shape[-1]) != (N, C):
+        raise ValueError(
+            f"{where}: input_shape {(N, H, W, C)} and dy of shape {dy.shape} differ in samples or channels"
+        )
+    check_size(where, N, H, W, C)
+    return N, H, W, C
+
+
+def pool_window(
+    where: str,
+    shape: Shape,
+    pool_size: int | Pair,
+    stride: int | Pair | None,
+    padding: Padding,
+    dilation: int | Pair,
+    ceil_mode: bool,
+) -> Window:
+    """The window's geometry; every window has at least one cell of the image."""
+    size = as_pair(f"{where}: pool_size", pool_size, 1)
+    w = window(
+        where,
+        (shape[1], shape[2]),
+        size,
+        stride=size if stride is None else stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+    )
+    _refuse_windows_in_padding(where, "height", w.H, w.KH, w.stride_h, (w.top, w.bottom), w.dilation_h, w.OH)
+    _refuse_windows_in_padding(where, "width", w.W, w.KW, w.stride_w, (w.left, w.right), w.dilation_w, w.OW)
+    return w
+
+
+def _refuse_windows_in_padding(
+    where: str, axis: str, size: int, taps: int, stride: int, padding: Pair, dilation: int, windows: int
+) -> None:
+    """A window without data has no largest value, and a mean of 0 / 0."""
+    extent = dilation * (taps - 1) + 1
+    if max(padding) >= extent:
+        raise ValueError(
+            f"{where}: padding {max(padding)} along the {axis} must be less than the window's extent "
+            f"{extent}, or a window would lie wholly in padding"
+        )
+    if dilation == 1:
+        return
+    # taps further apart than the image is long can step over it
+    start = np.arange(windows) * stride - padding[0]
+    first = np.maximum(-(start // dilation), 0)
+    empty = (first >= taps) | (start + first * dilation >= size)
+    if empty.any():
+        raise ValueError(
+            f"{where}: window {int(np.argmax(empty))} along the {axis} has no tap in the image of {size}: "
+            f"padding {padding} is too large for dilation {dilation}"
+        )
+
+
+def winner_dtype(where: str, w: Window) -> np.dtype[Any]:
+    """The smallest type that counts a window's taps."""
+    taps = w.KH * w.KW
+    if taps > 2**31:
+        raise ValueError(f"{where}: a window of {w.KH}x{w.KW} is too large")
+    return np.dtype(np.uint8 if taps <= 256 else np.int32)
