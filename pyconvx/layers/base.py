@@ -1,0 +1,168 @@
+"""What a layer is: a frozen value that declares shapes and parameters and computes both directions.
+
+A layer holds no arrays. The network owns all memory and hands parameters, gradients and a `Context` to
+`forward` and `backward`; so one layer value may stand in many networks, and predicting from many threads
+is safe.
+"""
+
+import dataclasses
+import functools
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pyconvx._ext import training
+from pyconvx._types import Array, FloatArray, Pair, Shape
+from pyconvx._workspace import Workspace
+from pyconvx.ops.geometry import Window
+
+Kind = Literal["weight", "bias", "norm", "state"]
+Arrays = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """An array that a layer asks for.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    initializer : str, object or None
+        Name or value from `pyconvx.initializers`; None leaves it to the network.
+    fan_in, fan_out : int
+        Inputs that an output cell sums, and outputs that an input cell reaches.
+    kind : {"weight", "bias", "norm", "state"}
+        Weights decay; state is no parameter and is written by forward passes in training.
+    """
+
+    shape: Shape
+    initializer: object = None
+    fan_in: int = 1
+    fan_out: int = 1
+    kind: Kind = "weight"
+
+
+@dataclass(slots=True)
+class Context:
+    """What a pass through the layers needs besides data and parameters.
+
+    Parameters
+    ----------
+    training : bool
+        Whether dropout drops, batch statistics are used and state is written.
+    workspace : Workspace
+        Where results are taken from; valid until the next step.
+    n_threads : int
+        Checked already, from 1 to 64.
+    needs_dx : bool
+        Whether backward has to return the gradient of its input.
+    seed, epoch, samples
+        Key of the random numbers: one int64 number per row of the batch in `samples`.
+    states : mapping
+        The network's state arrays by full name.
+    scope : str
+        Prefix of the names of the layer that runs.
+    """
+
+    training: bool
+    workspace: Workspace
+    n_threads: int = 1
+    needs_dx: bool = True
+    seed: int = 0
+    epoch: int = 0
+    samples: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
+    states: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    scope: str = ""
+
+    def within(self, name: str) -> "Context":
+        """Return this context with the scope of an inner layer."""
+        return dataclasses.replace(self, scope=f"{self.scope}{name}.")
+
+    def keys(self, purpose: str, rows: int) -> npt.NDArray[np.uint64]:
+        """One key per row for random numbers that depend on seed, layer, purpose, epoch and sample only."""
+        out: npt.NDArray[np.uint64] = self.workspace.take((rows,), np.uint64)
+        samples = self.samples if len(self.samples) else np.arange(rows, dtype=np.int64)
+        training.keys(self.seed, zlib.crc32(f"{self.scope}{purpose}".encode()), self.epoch, samples, out)
+        return out
+
+    def update_state(self, name: str, value: Array) -> None:
+        """Write a state array of the layer that runs."""
+        self.states[self.scope + name][...] = value
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, at any depth."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Base of the built-in layers, and a convenience for plugins.
+
+    A subclass is a frozen dataclass whose fields hold numbers, strings, None, tuples and other values;
+    lists become tuples. It defines `output_shape`, `forward` and `backward`, and what else differs from
+    the defaults here. Shapes are those of one sample: (H, W, C) or (features,).
+    """
+
+    def __post_init__(self) -> None:
+        """Turn lists into tuples, so that the value can be hashed."""
+        for item in dataclasses.fields(self):
+            object.__setattr__(self, item.name, _frozen(getattr(self, item.name)))
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Shape of one output sample; ValueError where the input does not fit."""
+        raise NotImplementedError
+
+    def parameters(self, input_shape: Shape) -> dict[str, ParameterSpec]:
+        """Arrays that the layer needs for inputs of this shape."""
+        return {}
+
+    def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
+        """Return the output for a batch, and what `backward` needs again."""
+        raise NotImplementedError
+
+    def backward(
+        self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
+    ) -> FloatArray | None:
+        """Add to the gradients of the parameters; return that of the input, None without needs_dx."""
+        raise NotImplementedError
+
+    def view(self, input_shape: Shape) -> Window | None:
+        """The window that slides over the input; None for a layer that looks at single pixels."""
+        return None
+
+    def multiplications(self, input_shape: Shape) -> int:
+        """Multiply-adds of a forward pass of one sample, padding included."""
+        return 0
+
+    def parts(self) -> tuple[tuple["Layer", ...], ...]:
+        """Paths of layers that this one is made of, each beginning at its input."""
+        return ()
+
+
+def expect_images(layer: Layer, shape: Shape) -> tuple[int, int, int]:
+    """The shape as (H, W, C), or an error that shows the layer."""
+    if len(shape) != 3:
+        raise ValueError(f"{layer} expected images of shape (H, W, C), got samples of shape {shape}")
+    return shape[0], shape[1], shape[2]
+
+
+def expect_flat(layer: Layer, shape: Shape) -> int:
+    """The number of features, or an error that shows the layer."""
+    if len(shape) != 1:
+        raise ValueError(f"{layer} expected flat samples, got shape {shape}: put Flatten() before it")
+    return shape[0]
+
+
+def cached(function: Any) -> Any:
+    """Remember results by layer and shape: they are asked for at every step."""
+    return functools.lru_cache(maxsize=4096)(function)
+
+
+def both(value: int | Pair) -> Pair:
+    """A checked size as a pair."""
+    return value if isinstance(value, tuple) else (value, value)

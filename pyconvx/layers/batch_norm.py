@@ -1,0 +1,100 @@
+"""Batch normalisation."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyconvx._ext import pointwise
+from pyconvx._types import FloatArray, Shape
+from pyconvx.initializers import Constant, zeros
+from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
+
+
+@dataclass(frozen=True)
+class BatchNorm(Layer):
+    """Gives each channel mean beta and standard deviation gamma, both learnt.
+
+    Parameters
+    ----------
+    eps : float, default=1e-5
+        Added to the variance.
+    momentum : float, default=0.9
+        Share that running statistics keep at each training step; they stand in for the batch's when
+        predicting.
+
+    Notes
+    -----
+    Input (H, W, C) or (features,). Parameters ``gamma`` and ``beta``, state ``running_mean`` and
+    ``running_variance``, all (C,). The batch's variance is the biased one, summed in double precision; a
+    batch of one row and one pixel normalises to beta. Ioffe and Szegedy, ICML 2015.
+    """
+
+    eps: float = 1e-5
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        """Refuse what would divide by zero or forget nothing."""
+        super().__post_init__()
+        if not self.eps > 0:
+            raise ValueError(f"BatchNorm: eps must be > 0, got {self.eps!r}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"BatchNorm: momentum must be in [0, 1), got {self.momentum!r}")
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The input's."""
+        return input_shape
+
+    def parameters(self, input_shape: Shape) -> dict[str, ParameterSpec]:
+        """Scale, shift and running statistics of each channel."""
+        shape = (input_shape[-1],)
+        return {
+            "gamma": ParameterSpec(shape, Constant(1.0), kind="norm"),
+            "beta": ParameterSpec(shape, zeros, kind="norm"),
+            "running_mean": ParameterSpec(shape, zeros, kind="state"),
+            "running_variance": ParameterSpec(shape, Constant(1.0), kind="state"),
+        }
+
+    def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
+        """Normalise with the batch's statistics in training, with the running ones otherwise."""
+        C = x.shape[-1]
+        if context.training:
+            mean, variance = self._moments(x, context)
+            keep = self.momentum
+            for name, value in (("running_mean", mean), ("running_variance", variance)):
+                context.update_state(name, keep * params[name] + (1 - keep) * value)
+        else:
+            mean = params["running_mean"].astype(np.float64)
+            variance = params["running_variance"].astype(np.float64)
+        inverse = 1.0 / np.sqrt(variance + self.eps)
+        scale = params["gamma"] * inverse
+        shift = params["beta"] - mean * scale
+        y = context.workspace.take(x.shape, x.dtype)
+        pointwise.scale_shift(
+            x.reshape(-1, C), scale.astype(x.dtype), shift.astype(x.dtype), y.reshape(-1, C), context.n_threads
+        )
+        return y, (x, mean, inverse)
+
+    def _moments(self, x: FloatArray, context: Context) -> tuple[FloatArray, FloatArray]:
+        """Mean and variance of each channel, in double precision."""
+        C = x.shape[-1]
+        mean, variance = np.empty(C), np.empty(C)
+        scratch = context.workspace.take((16, C), np.float64)
+        pointwise.batch_moments(x.reshape(len(x), -1, C), mean, variance, scratch, context.n_threads)
+        return mean, variance
+
+    def backward(
+        self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
+    ) -> FloatArray | None:
+        """Gradients of gamma, beta and the input, through the batch's statistics too."""
+        x, mean, inverse = cache
+        C = x.shape[-1]
+        shape = (len(x), x.size // (len(x) * C), C)
+        dx = context.workspace.take(x.shape, x.dtype)
+        scratch = context.workspace.take((2 * 16, C), np.float64)
+        spare = np.zeros(C, x.dtype)
+        pointwise.batch_norm_backward(
+            x.reshape(shape), dy.reshape(shape), mean, inverse, params["gamma"], dx.reshape(shape),
+            grads.get("gamma", spare), grads.get("beta", spare), scratch, context.n_threads,
+        )  # fmt: skip
+        return dx

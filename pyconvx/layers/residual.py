@@ -1,0 +1,93 @@
+"""A block with a skip path."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pyconvx._types import FloatArray, Shape
+from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
+from pyconvx.layers.sequence import (
+    below,
+    output_shapes,
+    sequence_backward,
+    sequence_forward,
+    sequence_parameters,
+)
+
+
+@dataclass(frozen=True)
+class Residual(Layer):
+    """The sum of what a block of layers makes of its input, and of the input itself.
+
+    Parameters
+    ----------
+    layers : sequence of layers
+        The block.
+    skip : sequence of layers, default=()
+        Layers on the other path, such as ``(Conv2D(64, 1, stride=2),)`` where the block changes the
+        shape; empty for the input as it is.
+
+    Notes
+    -----
+    He et al., CVPR 2016. Put ``Activation`` behind it for the original form.
+    """
+
+    layers: tuple[Layer, ...]
+    skip: tuple[Layer, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse an empty block."""
+        super().__post_init__()
+        if not isinstance(self.layers, tuple) or not self.layers:
+            raise ValueError(f"Residual: layers must be a non-empty sequence of layers, got {self.layers!r}")
+
+    def parts(self) -> tuple[tuple[Layer, ...], ...]:
+        """Block and skip path."""
+        return (self.layers, self.skip) if self.skip else (self.layers,)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The shape on which both paths agree."""
+        main = output_shapes(self.layers, input_shape)[-1]
+        other = [input_shape, *output_shapes(self.skip, input_shape)][-1]
+        if main != other:
+            raise ValueError(
+                f"Residual: the block gives {main}, the skip path {other}: give a skip path such as "
+                f"skip=(Conv2D({main[-1]}, 1, stride=...),)"
+            )
+        return main
+
+    def parameters(self, input_shape: Shape) -> dict[str, ParameterSpec]:
+        """Those of the block, and under ``skip.`` those of the other path."""
+        self.output_shape(input_shape)
+        skip = sequence_parameters(self.skip, input_shape)
+        return sequence_parameters(self.layers, input_shape) | {f"skip.{k}": v for k, v in skip.items()}
+
+    def multiplications(self, input_shape: Shape) -> int:
+        """Those of both paths."""
+        total = 0
+        for part in self.parts():
+            shapes = [input_shape, *output_shapes(part, input_shape)]
+            total += sum(layer.multiplications(shape) for layer, shape in zip(part, shapes, strict=False))
+        return total
+
+    def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
+        """Block plus skip path."""
+        main, cache = sequence_forward(self.layers, x, params, context)
+        other, skip_cache = sequence_forward(self.skip, x, below(params, "skip"), context.within("skip"))
+        y = context.workspace.take(main.shape, main.dtype)
+        np.add(main, other, out=y)
+        return y, (cache, skip_cache)
+
+    def backward(
+        self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
+    ) -> FloatArray | None:
+        """The gradients of both paths, added."""
+        inner = dataclasses.replace(context, needs_dx=True)
+        main = sequence_backward(self.layers, dy, cache[0], params, grads, inner)
+        other = sequence_backward(
+            self.skip, dy, cache[1], below(params, "skip"), below(grads, "skip"), inner.within("skip")
+        )
+        dx = context.workspace.take(main.shape, main.dtype)
+        return np.add(main, other, out=dx)
