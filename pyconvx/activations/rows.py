@@ -1,0 +1,72 @@
+"""softmax and log_softmax over the last axis: activations of an output layer.
+
+They mix the numbers of a row, so they have no capsule and run on their own. A row with a NaN or
++infinity becomes NaN.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pyconvx._ext import pointwise
+from pyconvx._threads import resolve_threads
+from pyconvx._types import FloatArray
+from pyconvx.activations._arrays import as_floats, as_triple
+
+
+def _rows(array: FloatArray) -> FloatArray:
+    """The array as rows over its last axis; a scalar is a row of one."""
+    return array.reshape(-1, array.shape[-1] if array.ndim else 1) if array.size else array.reshape(0, 1)
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """``e^x / sum(e^x)`` along the last axis, without overflow."""
+
+    @property
+    def initializer(self) -> str:
+        """Name of the kernel initializer that suits it."""
+        return "xavier_uniform"
+
+    def forward(self, x: npt.ArrayLike, *, n_threads: int | None = 1) -> FloatArray:
+        """Probabilities of each row: a new array of x's shape and dtype (float32 or float64)."""
+        array = as_floats("softmax", "x", x)
+        y = np.empty(array.shape, array.dtype)
+        pointwise.softmax(_rows(array), _rows(y), resolve_threads(n_threads))
+        return y
+
+    def backward(
+        self, dy: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, *, n_threads: int | None = 1
+    ) -> FloatArray:
+        """Gradient with respect to x: ``y (dy - sum(y dy))`` in each row."""
+        grad, _, after = as_triple("softmax", dy, x, y)
+        dx = np.empty(grad.shape, grad.dtype)
+        pointwise.softmax_backward(_rows(after), _rows(grad), _rows(dx), resolve_threads(n_threads))
+        return dx
+
+
+@dataclass(frozen=True)
+class LogSoftmax:
+    """``x - ln(sum(e^x))`` along the last axis, without overflow."""
+
+    @property
+    def initializer(self) -> str:
+        """Name of the kernel initializer that suits it."""
+        return "xavier_uniform"
+
+    def forward(self, x: npt.ArrayLike, *, n_threads: int | None = 1) -> FloatArray:
+        """Logarithms of the probabilities: a new array of x's shape and dtype (float32 or float64)."""
+        array = as_floats("log_softmax", "x", x)
+        y = np.empty(array.shape, array.dtype)
+        pointwise.log_softmax(_rows(array), _rows(y), resolve_threads(n_threads))
+        return y
+
+    def backward(
+        self, dy: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, *, n_threads: int | None = 1
+    ) -> FloatArray:
+        """Gradient with respect to x: ``dy - e^y sum(dy)`` in each row."""
+        grad, _, after = as_triple("log_softmax", dy, x, y)
+        dx = np.empty(grad.shape, grad.dtype)
+        pointwise.log_softmax_backward(_rows(after), _rows(grad), _rows(dx), resolve_threads(n_threads))
+        return dx
