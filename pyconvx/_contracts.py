@@ -24,7 +24,8 @@ def require(plugin: object, prototype: Callable[..., Any]) -> None:
     """
     wanted = _plain(inspect.signature(prototype), skip=1)
     name = prototype.__name__
-    method = getattr(plugin, name, None)
+    # the signature of a function's own __call__ says nothing
+    method = plugin if name == "__call__" else getattr(plugin, name, None)
     if not callable(method):
         raise TypeError(f"{plugin!r} has no method {name}{wanted}")
     try:

@@ -6,7 +6,7 @@ the callers (`pyconvx.losses`, `pyconvx.solvers`, the network).
 """
 
 from cython.parallel import prange
-from libc.math cimport INFINITY, exp, log, sqrt, sqrtf
+from libc.math cimport INFINITY, sqrt, sqrtf
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 cdef extern from *:
@@ -20,6 +20,10 @@ cdef extern from *:
 cdef extern from "arith.h" nogil:
     float pyconvx_fmaf(float a, float b, float c)
     double pyconvx_fma(double a, double b, double c)
+
+cdef extern from "vmath.h" nogil:
+    double exp "vm_exp_double"(double x)
+    double log "vm_log_double"(double x)
 
 LEVEL = PYCONVX_LEVEL.decode()
 

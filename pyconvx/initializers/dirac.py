@@ -27,5 +27,5 @@ class Dirac:
         # padding "same" puts the smaller half before: an even window's centre is (k - 1) // 2
         centre = tuple((size - 1) // 2 for size in shape[:-2])
         output = np.arange(outputs)
-        kernel[(*centre, output % channels, output)] = 1.0
+        kernel[centre][output % channels, output] = 1.0
         return kernel

@@ -1,0 +1,12 @@
+"""What training minimises.
+
+    base            the contract, the registry
+    cross_entropy   softmax cross-entropy with label smoothing and row weights
+
+Losses start from logits: the output activation is part of them, which keeps them finite.
+"""
+
+from .base import Loss, registry
+from .cross_entropy import CrossEntropy
+
+__all__ = ["CrossEntropy", "Loss", "registry"]

@@ -1,0 +1,29 @@
+"""How the learning rate changes in the course of training.
+
+    base       the contract, Progress, the registry
+    constant   it does not
+    mlp        invscaling and adaptive, as in scikit-learn's MLP
+    decay      step and exponential
+    cosine     cosine with warm-up, one_cycle; these look at max_epochs
+
+Each returns a factor on learning_rate_init, a function of `Progress` alone.
+"""
+
+from .base import Progress, Schedule, registry
+from .constant import Constant
+from .cosine import Cosine, OneCycle
+from .decay import Exponential, Step
+from .mlp import Adaptive, InvScaling
+
+__all__ = [
+    "Adaptive",
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "InvScaling",
+    "OneCycle",
+    "Progress",
+    "Schedule",
+    "Step",
+    "registry",
+]

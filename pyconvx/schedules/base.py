@@ -1,0 +1,49 @@
+"""What a schedule is, and what it is told; this family's registry."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from .._contracts import require
+from ..registry import Registry
+
+__all__ = ["Progress", "Schedule", "registry"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training has come, at the start of a step.
+
+    Parameters
+    ----------
+    step : int
+        Steps done, over all calls of fit and partial_fit.
+    epoch : float
+        Epochs done, with the fraction of the one under way.
+    max_epochs : int
+        Epochs that this training may take.
+    samples_seen : int
+        Samples of all epochs ended so far, ``t_`` of scikit-learn's MLP.
+    stalls : int
+        How often training ran ``n_iter_no_change`` epochs without improvement.
+    """
+
+    step: int = 0
+    epoch: float = 0.0
+    max_epochs: int = 1
+    samples_seen: int = 0
+    stalls: int = 0
+
+
+class Schedule(Protocol):
+    """A pure function of the progress; a plain dataclass that subclasses BaseEstimator."""
+
+    def factor(self, progress: Progress) -> float:
+        """Return what multiplies ``learning_rate_init`` in the step that follows."""
+        ...
+
+
+def _verify(plugin: object) -> None:
+    require(plugin, Schedule.factor)
+
+
+registry: Registry[Schedule] = Registry("pyconvx.schedules", _verify)

@@ -1,0 +1,67 @@
+"""Rates that follow half cosines over the whole training, which they must know the length of."""
+
+import math
+from dataclasses import dataclass
+
+from sklearn.base import BaseEstimator
+
+from .base import Progress
+
+__all__ = ["Cosine", "OneCycle"]
+
+
+def half_cosine(start: float, end: float, part: float) -> float:
+    """Go from start to end while part goes from 0 to 1, level at both ends."""
+    part = min(max(part, 0.0), 1.0)
+    return end + (start - end) * (1.0 + math.cos(math.pi * part)) / 2.0
+
+
+@dataclass
+class Cosine(BaseEstimator):
+    """A linear warm-up, then half a cosine from 1 down to a floor (arXiv:1608.03983, one cycle).
+
+    Parameters
+    ----------
+    warm_up : float, default=0.0
+        Epochs in which the factor rises from 0 in a straight line.
+    floor : float, default=0.0
+        The factor at the end.
+    """
+
+    warm_up: float = 0.0
+    floor: float = 0.0
+
+    def factor(self, progress: Progress) -> float:
+        """Return the factor for the step that follows; the floor beyond max_epochs."""
+        if progress.epoch < self.warm_up:
+            return progress.epoch / self.warm_up
+        rest = progress.max_epochs - self.warm_up
+        return half_cosine(1.0, self.floor, (progress.epoch - self.warm_up) / rest if rest > 0 else 1.0)
+
+
+@dataclass
+class OneCycle(BaseEstimator):
+    """Up to 1 and down again in half cosines (Smith and Topin 2017, arXiv:1708.07120).
+
+    ``learning_rate_init`` is the peak.
+
+    Parameters
+    ----------
+    rise : float, default=0.3
+        The part of training spent rising, from 0 to 1.
+    start : float, default=0.04
+        The factor at the start.
+    end : float, default=4e-6
+        The factor at the end.
+    """
+
+    rise: float = 0.3
+    start: float = 0.04
+    end: float = 4e-6
+
+    def factor(self, progress: Progress) -> float:
+        """Return the factor for the step that follows; the last one beyond max_epochs."""
+        part = progress.epoch / progress.max_epochs
+        if part < self.rise:
+            return half_cosine(self.start, 1.0, part / self.rise)
+        return half_cosine(1.0, self.end, (part - self.rise) / (1.0 - self.rise) if self.rise < 1 else 1.0)

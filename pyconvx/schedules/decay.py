@@ -1,0 +1,49 @@
+"""Rates that fall by a fixed factor: in steps or smoothly."""
+
+import math
+from dataclasses import dataclass
+
+from sklearn.base import BaseEstimator
+
+from .base import Progress
+
+__all__ = ["Exponential", "Step"]
+
+
+@dataclass
+class Step(BaseEstimator):
+    """``rate ** (epochs done // every)``.
+
+    Parameters
+    ----------
+    every : int, default=10
+        Epochs between two falls.
+    rate : float, default=0.1
+        What is left of the learning rate at each.
+    """
+
+    every: int = 10
+    rate: float = 0.1
+
+    def factor(self, progress: Progress) -> float:
+        """Return the factor for the step that follows; ValueError where ``every`` is not above 0."""
+        if self.every <= 0:
+            raise ValueError(f"every must be above 0, got {self.every!r}")
+        return float(self.rate ** math.floor(progress.epoch / self.every))
+
+
+@dataclass
+class Exponential(BaseEstimator):
+    """``rate ** epochs done``, fractions of an epoch included.
+
+    Parameters
+    ----------
+    rate : float, default=0.95
+        What one epoch leaves of the learning rate.
+    """
+
+    rate: float = 0.95
+
+    def factor(self, progress: Progress) -> float:
+        """Return the factor for the step that follows."""
+        return float(self.rate**progress.epoch)

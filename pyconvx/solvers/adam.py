@@ -1,0 +1,78 @@
+"""Adam (Kingma and Ba 2014, arXiv:1412.6980) and AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101)."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from .._ext import training
+from .base import check_decay, check_step, threads_for
+
+__all__ = ["Adam", "AdamW"]
+
+
+@dataclass
+class Adam(BaseEstimator):
+    """Steps of a size that does not depend on the gradient's scale.
+
+    ``m`` and ``s`` are running means of the gradient and of its square, and
+    ``p -= rate * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(s) + epsilon)``: epsilon meets
+    the uncorrected ``sqrt(s)``, as in section 2 of the paper and in scikit-learn's MLP.
+
+    Parameters
+    ----------
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay of the running means of the gradient and of its square, from 0 to below 1.
+    epsilon : float, default=1e-8
+        Keeps the quotient finite.
+    """
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    slots: ClassVar[int] = 2
+
+    def step(
+        self,
+        parameters: npt.NDArray[Any],
+        gradients: npt.NDArray[Any],
+        slots: npt.NDArray[Any],
+        learning_rate: float,
+        t: int,
+        *,
+        n_weights: int,
+        n_threads: int = 1,
+    ) -> None:
+        """Change the parameters in place; the slots hold m and s. See `Solver.step` for the arrays."""
+        check_step(parameters, gradients, slots, self.slots)
+        check_decay(beta_1=self.beta_1, beta_2=self.beta_2)
+        rate = learning_rate * math.sqrt(1.0 - self.beta_2**t) / (1.0 - self.beta_1**t)
+        training.adam(
+            parameters, gradients, slots[0], slots[1], rate, self.beta_1, self.beta_2, self.epsilon,
+            self._kept(learning_rate), n_weights, threads_for(parameters, n_threads),
+        )  # fmt: skip
+
+    def _kept(self, learning_rate: float) -> float:
+        """What weight decay leaves of the weights in one step."""
+        return 1.0
+
+
+@dataclass
+class AdamW(Adam):
+    """Adam with weight decay beside the gradient: kernels shrink by ``rate * weight_decay`` first.
+
+    Parameters
+    ----------
+    beta_1, beta_2, epsilon : float
+        As for `Adam`.
+    weight_decay : float, default=0.01
+        Biases and norm parameters do not decay.
+    """
+
+    weight_decay: float = 0.01
+
+    def _kept(self, learning_rate: float) -> float:
+        return 1.0 - learning_rate * self.weight_decay

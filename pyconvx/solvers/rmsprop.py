@@ -1,0 +1,55 @@
+"""RMSprop (Tieleman and Hinton 2012, lecture 6e of "Neural Networks for Machine Learning")."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from .._ext import training
+from .base import check_decay, check_step, threads_for
+
+__all__ = ["RMSprop"]
+
+
+@dataclass
+class RMSprop(BaseEstimator):
+    """Gradients divided by the root of the running mean of their squares.
+
+    ``s = rho * s + (1 - rho) * g**2``, ``v = momentum * v - rate * g / (sqrt(s) + epsilon)``,
+    ``p += v``.
+
+    Parameters
+    ----------
+    rho : float, default=0.9
+        Decay of the running mean, from 0 to below 1.
+    epsilon : float, default=1e-8
+        Keeps the quotient finite.
+    momentum : float, default=0.0
+        From 0 to 1.
+    """
+
+    rho: float = 0.9
+    epsilon: float = 1e-8
+    momentum: float = 0.0
+
+    slots: ClassVar[int] = 2
+
+    def step(
+        self,
+        parameters: npt.NDArray[Any],
+        gradients: npt.NDArray[Any],
+        slots: npt.NDArray[Any],
+        learning_rate: float,
+        t: int,
+        *,
+        n_weights: int,
+        n_threads: int = 1,
+    ) -> None:
+        """Change the parameters in place; the slots hold s and v. See `Solver.step` for the arrays."""
+        check_step(parameters, gradients, slots, self.slots)
+        check_decay(rho=self.rho)
+        training.rmsprop(
+            parameters, gradients, slots[0], slots[1], learning_rate, self.rho, self.epsilon, self.momentum,
+            threads_for(parameters, n_threads),
+        )  # fmt: skip

@@ -1,0 +1,47 @@
+"""Stochastic gradient descent with momentum."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from .._ext import training
+from .base import check_step, threads_for
+
+__all__ = ["SGD"]
+
+
+@dataclass
+class SGD(BaseEstimator):
+    """``v = momentum * v - rate * g``; then ``p += v``, as in scikit-learn's MLP.
+
+    Parameters
+    ----------
+    momentum : float, default=0.9
+        From 0 to 1; 0 is plain gradient descent.
+    nesterov : bool, default=True
+        Step by ``momentum * v - rate * g`` with the new v: as if the gradient were taken ahead
+        (Sutskever et al. 2013).
+    """
+
+    momentum: float = 0.9
+    nesterov: bool = True
+
+    slots: ClassVar[int] = 1
+
+    def step(
+        self,
+        parameters: npt.NDArray[Any],
+        gradients: npt.NDArray[Any],
+        slots: npt.NDArray[Any],
+        learning_rate: float,
+        t: int,
+        *,
+        n_weights: int,
+        n_threads: int = 1,
+    ) -> None:
+        """Change the parameters in place; the slot holds v. See `Solver.step` for the arrays."""
+        check_step(parameters, gradients, slots, self.slots)
+        threads = threads_for(parameters, n_threads)
+        training.sgd(parameters, gradients, slots[0], learning_rate, self.momentum, self.nesterov, threads)
