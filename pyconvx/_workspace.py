@@ -49,9 +49,18 @@ class Workspace:
         self._top = (piece, offset + size)
         return np.ndarray(shape, kind, self._pieces[piece].data, offset)
 
+    def owns(self, array: Array) -> bool:
+        """Whether the array lies in this memory."""
+        address = _address(array)
+        return any(0 <= address - _address(piece) < piece.size for piece in self._pieces)
+
+
+def _address(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])
+
 
 def _aligned(size: int) -> npt.NDArray[np.uint8]:
     """`size` bytes from the first cache line on."""
     raw = np.empty(size + _ALIGNMENT, np.uint8)
-    skip = -raw.__array_interface__["data"][0] % _ALIGNMENT
+    skip = -_address(raw) % _ALIGNMENT
     return raw[skip : skip + size]

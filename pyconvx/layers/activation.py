@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pyconvx import activations
+from pyconvx._ext import pointwise
 from pyconvx._types import FloatArray, Shape
+from pyconvx.exceptions import PluginError
 from pyconvx.layers.base import Arrays, Context, Layer
 
 
@@ -25,9 +29,16 @@ class Activation(Layer):
 
     activation: Any = "relu"
 
-    def function(self) -> activations.Activation:
-        """The activation itself; PluginError where the name is unknown."""
-        return activations.registry.resolve(self.activation)
+    def resolved(self) -> "Activation":
+        """This layer with the activation itself instead of its name; PluginError where that is unknown.
+
+        A network resolves its layers once, not at every step.
+        """
+        return Activation(activations.registry.resolve(self.activation))
+
+    def _function(self) -> Any:
+        named = isinstance(self.activation, str)
+        return self.resolved().activation if named else self.activation
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """The input's."""
@@ -35,11 +46,37 @@ class Activation(Layer):
 
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
         """f(x)."""
-        y = self.function().forward(x)
+        function = self._function()
+        capsule = getattr(function, "capsule", None)
+        if capsule is None:
+            y = checked(function, "forward", x, function.forward(x))
+        else:
+            y = context.workspace.take(x.shape, x.dtype)
+            pointwise.forward(capsule, x.reshape(-1), y.reshape(-1), context.n_threads)
         return y, (x, y)
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
         """dy * f'(x)."""
-        return self.function().backward(dy, *cache) if context.needs_dx else None
+        if not context.needs_dx:
+            return None
+        function, (x, y) = self._function(), cache
+        capsule = getattr(function, "capsule", None)
+        if capsule is None:
+            return checked(function, "backward", x, function.backward(dy, x, y))
+        v = y if pointwise.flags(capsule) & pointwise.FROM_OUTPUT else x
+        dx = context.workspace.take(dy.shape, dy.dtype)
+        pointwise.backward(capsule, v.reshape(-1), dy.reshape(-1), dx.reshape(-1), context.n_threads)
+        return dx
+
+
+def checked(plugin: Any, method: str, expected: FloatArray, result: Any) -> FloatArray:
+    """What a plugin returned, or an error that names it: shape and dtype have to be those of its input."""
+    if not isinstance(result, np.ndarray) or result.shape != expected.shape or result.dtype != expected.dtype:
+        what = f"{result.shape}, {result.dtype}" if isinstance(result, np.ndarray) else repr(result)
+        raise PluginError(
+            f"activation {activations.name_of(plugin)!r}: {method} returned {what}, expected an array of shape "
+            f"{expected.shape}, {expected.dtype}"
+        )
+    return np.ascontiguousarray(result)

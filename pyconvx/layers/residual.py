@@ -4,8 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from pyconvx._ext import pointwise
 from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
 from pyconvx.layers.sequence import (
@@ -77,7 +76,7 @@ class Residual(Layer):
         main, cache = sequence_forward(self.layers, x, params, context)
         other, skip_cache = sequence_forward(self.skip, x, below(params, "skip"), context.within("skip"))
         y = context.workspace.take(main.shape, main.dtype)
-        np.add(main, other, out=y)
+        pointwise.add(main.reshape(-1), other.reshape(-1), y.reshape(-1), context.n_threads)
         return y, (cache, skip_cache)
 
     def backward(
@@ -90,4 +89,5 @@ class Residual(Layer):
             self.skip, dy, cache[1], below(params, "skip"), below(grads, "skip"), inner.within("skip")
         )
         dx = context.workspace.take(main.shape, main.dtype)
-        return np.add(main, other, out=dx)
+        pointwise.add(main.reshape(-1), other.reshape(-1), dx.reshape(-1), context.n_threads)
+        return dx

@@ -1,0 +1,234 @@
+"""A network: layer values, and the one buffer that holds all their parameters.
+
+It knows how to run forward and backward; it knows nothing of losses, solvers, epochs or estimators.
+"""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyconvx._types import Array, FloatArray, Shape
+from pyconvx._workspace import Workspace
+from pyconvx.exceptions import ModelFileError
+from pyconvx.layers import Context, Layer
+from pyconvx.layers.sequence import below, layer_names, output_shapes
+from pyconvx.network.parameters import Layout, default_initializers, initial_values, views
+from pyconvx.network.plan import Step, make_plan
+
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass
+class Memory:
+    """Workspaces of one caller: what backward needs again, and two that take turns for the rest."""
+
+    kept: Workspace = dataclasses.field(default_factory=Workspace)
+    turns: tuple[Workspace, Workspace] = dataclasses.field(default_factory=lambda: (Workspace(), Workspace()))
+
+    def other_than(self, array: Array) -> Workspace:
+        """An emptied workspace that does not hold the array."""
+        chosen = self.turns[1] if self.turns[0].owns(array) else self.turns[0]
+        chosen.reset()
+        return chosen
+
+
+class Network:
+    """Layers with parameters.
+
+    Parameters
+    ----------
+    layers : sequence of layers
+    input_shape : tuple of int
+        (H, W, C) of one sample.
+    initializer : str or object, default="auto"
+        For kernels whose layer names none; "auto" takes what the activation behind it declares.
+    dtype : {"float32", "float64"}
+    seed : int
+        Of the starting values.
+    frozen : collection of str
+        Names of layers or parameters that training leaves as they are.
+
+    Attributes
+    ----------
+    layers, names, shapes : tuple
+        The layers, their names, and the shape of one sample behind each.
+    buffer, state_buffer : 1-D arrays
+        All parameters, and all running statistics.
+    parameters : mapping
+        Full name to read-only array.
+    plan : tuple of Step
+        What runs together.
+
+    Raises
+    ------
+    ValueError
+        If a layer cannot take its input, or an initializer gives filters that cannot learn.
+    PluginError
+        If a name is unknown.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        input_shape: Shape,
+        *,
+        initializer: Any = "auto",
+        dtype: npt.DTypeLike = np.float32,
+        seed: int = 0,
+        frozen: Collection[str] = (),
+    ) -> None:
+        self.layers = tuple(layers)
+        self.input_shape = tuple(input_shape)
+        self.frozen = tuple(frozen)
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self._lay_out()
+        self.buffer: FloatArray = np.empty(self._layout.size, self.dtype)
+        self.state_buffer: FloatArray = np.empty(self._layout.state_size, self.dtype)
+        self._make_views()
+        defaults = default_initializers(self.layers)
+        specs = self._layout.parameters | self._layout.states
+        for name, array in (self._parameters | self._states).items():
+            default = defaults.get(name.rpartition(".")[0], "he_uniform") if initializer == "auto" else initializer
+            trainable = name in self._layout.trainable
+            array[...] = initial_values(name, specs[name], default, trainable, seed)
+
+    def _lay_out(self) -> None:
+        """What follows from layers and input shape."""
+        self.names = layer_names(self.layers)
+        self.shapes = tuple(output_shapes(self.layers, self.input_shape))
+        self._layout = Layout(self.layers, self.input_shape, self.frozen)
+        self.plan = make_plan(self.layers, self.names)
+        learners = {name.partition(".")[0] for name in self._layout.trainable}
+        # backward ends at the first step that learns
+        self._first = next((i for i, s in enumerate(self.plan) if learners.intersection(s.names)), len(self.plan))
+
+    def _make_views(self) -> None:
+        """Arrays by name, as views into the buffers."""
+        self._parameters = views(self.buffer, self._layout.parameters)
+        self._states = views(self.state_buffer, self._layout.states)
+        everything = self._parameters | self._states
+        self._by_layer = {name: below(everything, name) for name in self.names}
+
+    @property
+    def n_weights(self) -> int:
+        """Numbers at the head of the buffer that weight decay applies to."""
+        return self._layout.n_weights
+
+    @property
+    def n_trainable(self) -> int:
+        """Numbers at the head of the buffer that training moves."""
+        return self._layout.n_trainable
+
+    @property
+    def n_parameters(self) -> int:
+        """All parameters, running statistics not counted."""
+        return self._layout.size
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of one sample behind the last layer."""
+        return self.shapes[-1] if self.shapes else self.input_shape
+
+    @property
+    def parameters(self) -> Mapping[str, FloatArray]:
+        """Parameters and running statistics by full name, read-only."""
+        arrays = {}
+        for name, array in (self._parameters | self._states).items():
+            arrays[name] = array.view()
+            arrays[name].flags.writeable = False
+        return MappingProxyType(arrays)
+
+    def make_writable(self) -> None:
+        """Copy buffers that came read-only from a pickle or a memory map; training calls it first."""
+        if not (self.buffer.flags.writeable and self.state_buffer.flags.writeable):
+            self.buffer, self.state_buffer = np.array(self.buffer), np.array(self.state_buffer)
+            self._make_views()
+
+    def gradients(self) -> tuple[FloatArray, dict[str, dict[str, Array]]]:
+        """A zeroed gradient buffer for the trainable parameters, and its views by layer and name."""
+        buffer = np.zeros(self.n_trainable, self.dtype)
+        specs = {name: self._layout.parameters[name] for name in self._layout.trainable}
+        named = views(buffer, specs)
+        return buffer, {name: below(named, name) for name in self.names}
+
+    def context(self, training: bool, workspace: Workspace, n_threads: int, **random: Any) -> Context:
+        """A context with this network's states."""
+        return Context(training, workspace, n_threads, states=self._states, **random)
+
+    def _within(self, context: Context, step: Step, **changes: Any) -> Context:
+        return dataclasses.replace(context, scope=step.names[0] + ".", **changes)
+
+    def forward(
+        self, x: FloatArray, context: Context, memory: Memory, tape: list[Any] | None = None
+    ) -> FloatArray:
+        """Outputs for a batch (N, *input_shape).
+
+        With a `tape`, each step's cache is appended to it and nothing is overwritten until the next
+        `memory.kept.reset()`; without, only the newest two maps are kept.
+        """
+        for step in self.plan:
+            workspace = memory.kept if tape is not None else memory.other_than(x)
+            inner = self._within(context, step, workspace=workspace)
+            x, cache = step.layer.forward(x, self._by_layer[step.names[0]], inner)
+            if tape is not None:
+                tape.append(cache)
+        return x
+
+    def backward(
+        self,
+        dy: FloatArray,
+        tape: list[Any],
+        gradients: Mapping[str, Mapping[str, Array]],
+        context: Context,
+        memory: Memory,
+    ) -> None:
+        """Add to the gradients, given that of the outputs; `dy` is overwritten."""
+        for i in range(len(self.plan) - 1, self._first - 1, -1):
+            step = self.plan[i]
+            name = step.names[0]
+            inner = self._within(context, step, workspace=memory.other_than(dy), needs_dx=i > self._first)
+            dx = step.layer.backward(dy, tape[i], self._by_layer[name], gradients[name], inner)
+            if i > self._first:
+                dy = dx
+
+    def layer_output(self, x: FloatArray, layer: int, context: Context, memory: Memory) -> FloatArray:
+        """Output of one layer, by its place; layers run one by one."""
+        for step in make_plan(self.layers[: layer + 1], self.names[: layer + 1], fuse=False):
+            inner = self._within(context, step, workspace=memory.other_than(x))
+            x, _ = step.layer.forward(x, self._by_layer[step.names[0]], inner)
+        return x
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Values and flat buffers; views and plan are made anew."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "layers": self.layers,
+            "input_shape": self.input_shape,
+            "frozen": self.frozen,
+            "dtype": self.dtype.name,
+            "buffer": self.buffer,
+            "state_buffer": self.state_buffer,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        version = state.get("format_version")
+        if version != FORMAT_VERSION:
+            raise ModelFileError(
+                f"this network was pickled in format {version}, this pyconvx reads format {FORMAT_VERSION}: "
+                "install the version that wrote it or a newer one"
+            )
+        self.layers, self.input_shape = state["layers"], state["input_shape"]
+        self.frozen, self.dtype = state["frozen"], np.dtype(state["dtype"])
+        self._lay_out()
+        self.buffer, self.state_buffer = state["buffer"], state["state_buffer"]
+        sizes = (self._layout.size,), (self._layout.state_size,)
+        if (self.buffer.shape, self.state_buffer.shape) != sizes or self.buffer.dtype != self.dtype:
+            raise ModelFileError(f"buffers of shape {self.buffer.shape} do not fit a network that needs {sizes[0]}")
+        self._make_views()
+
+    def __repr__(self) -> str:
+        return f"Network({len(self.layers)} layers, {self.input_shape} -> {self.output_shape}, {self.dtype})"

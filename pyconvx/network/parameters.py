@@ -1,0 +1,123 @@
+"""The arrays of a network: which there are, where they stand in the flat buffer, and how they start.
+
+Order in the buffer: weights, then biases and norms, then what is frozen. So weight decay, a solver step
+and saving are each one pass over one array.
+"""
+
+import math
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyconvx import activations, initializers
+from pyconvx._types import Array, FloatArray, Shape
+from pyconvx.initializers import Dirac
+from pyconvx.layers import Activation, Layer, ParameterSpec
+from pyconvx.layers.sequence import leaves, sequence_parameters
+
+Specs = dict[str, ParameterSpec]
+
+
+class Layout:
+    """Names, shapes and places of a network's arrays.
+
+    Parameters
+    ----------
+    layers : sequence of layers
+    input_shape : tuple of int
+    frozen : collection of str
+        Full names of parameters, or of layers, that training leaves alone.
+
+    Attributes
+    ----------
+    parameters, states : dict
+        Specs by full name, in the buffer's order.
+    n_weights, n_trainable : int
+        Numbers at the head of the buffer that decay, and that a solver moves.
+    """
+
+    def __init__(self, layers: Sequence[Layer], input_shape: Shape, frozen: Collection[str] = ()) -> None:
+        specs = sequence_parameters(layers, input_shape)
+        unknown = [name for name in frozen if not any(_covers(name, key) for key in specs)]
+        if unknown:
+            raise ValueError(f"frozen names {unknown} match none of {', '.join(specs)}")
+
+        def rank(name: str) -> int:
+            if any(_covers(f, name) for f in frozen):
+                return 2
+            return 0 if specs[name].kind == "weight" else 1
+
+        names = sorted((n for n in specs if specs[n].kind != "state"), key=rank)
+        self.parameters: Specs = {name: specs[name] for name in names}
+        self.states: Specs = {name: spec for name, spec in specs.items() if spec.kind == "state"}
+        sizes = {name: math.prod(spec.shape) for name, spec in specs.items()}
+        self.n_weights = sum(sizes[name] for name in names if rank(name) == 0)
+        self.n_trainable = sum(sizes[name] for name in names if rank(name) < 2)
+        self.trainable = tuple(name for name in names if rank(name) < 2)
+        self.size = sum(sizes[name] for name in names)
+        self.state_size = sum(sizes[name] for name in self.states)
+
+
+def _covers(pattern: str, name: str) -> bool:
+    """Whether a full name, or the name of a layer, means this parameter."""
+    return name == pattern or name.startswith(pattern + ".")
+
+
+def views(buffer: npt.NDArray[Any], specs: Mapping[str, ParameterSpec]) -> dict[str, Array]:
+    """Each array as a view into the flat buffer."""
+    result, offset = {}, 0
+    for name, spec in specs.items():
+        size = math.prod(spec.shape)
+        result[name] = buffer[offset : offset + size].reshape(spec.shape)
+        offset += size
+    return result
+
+
+def default_initializers(layers: Sequence[Layer]) -> dict[str, str]:
+    """For each layer's path the initializer that the next activation declares, Xavier's where none follows."""
+    result: dict[str, str] = {}
+    waiting: list[str] = []
+    for path, layer in leaves(layers):
+        waiting.append(path)
+        if isinstance(layer, Activation):
+            chosen = activations.initializer_of(layer.resolved().activation)
+            result |= dict.fromkeys(waiting, chosen)
+            waiting = []
+    return result | dict.fromkeys(waiting, "xavier_uniform")
+
+
+def initial_values(
+    name: str, spec: ParameterSpec, default: object, trainable: bool, seed: int
+) -> FloatArray:
+    """Starting values of one array, from random numbers that depend on the seed and its name alone.
+
+    Raises
+    ------
+    ValueError
+        If the initializer returns another shape, or a trainable kernel starts with filters that could
+        never become different.
+    """
+    chosen: Any = spec.initializer if spec.initializer is not None else default
+    initializer = initializers.registry.resolve(chosen)
+    rng = np.random.Generator(np.random.Philox(key=(seed << 64) + zlib.crc32(name.encode())))
+    values = np.asarray(initializer(spec.shape, spec.fan_in, spec.fan_out, rng))
+    if values.shape != spec.shape:
+        raise ValueError(f"{name}: initializer {chosen!r} returned shape {values.shape}, expected {spec.shape}")
+    if spec.kind == "weight" and trainable and values.size > 1 and not isinstance(initializer, Dirac):
+        _refuse_symmetry(name, chosen, values)
+    return values
+
+
+def _refuse_symmetry(name: str, chosen: object, values: FloatArray) -> None:
+    """All filters equal get equal gradients and stay equal; all zero, ReLUs pass no gradient at all."""
+    remedy = "use a random initializer such as 'he_uniform', or freeze the layer"
+    if not values.any():
+        raise ValueError(f"{name}: initializer {chosen!r} starts the kernel all zero, it would not learn: {remedy}")
+    if values.shape[-1] > 1 and (values == values[..., :1]).all():
+        raise ValueError(
+            f"{name}: initializer {chosen!r} starts all {values.shape[-1]} filters equal, they would stay "
+            f"equal and learn one feature: {remedy}"
+        )
