@@ -1,0 +1,58 @@
+"""What training carries from epoch to epoch, and from one call of fit or partial_fit to the next."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pyconvx._types import FloatArray
+
+
+@dataclass
+class Best:
+    """The weights with the best validation score so far."""
+
+    buffer: FloatArray
+    state_buffer: FloatArray
+
+
+@dataclass
+class TrainingState:
+    """Counters, curves and the solver's memory; picklable, and all that a continued run needs.
+
+    Parameters
+    ----------
+    seed : int
+        Key of everything random.
+    slots : array of shape (slots, n)
+        The solver's memory.
+    """
+
+    seed: int
+    slots: FloatArray
+    epoch: int = 0
+    step: int = 0
+    samples_seen: int = 0
+    stalls: int = 0
+    no_improvement: int = 0
+    best_loss: float = np.inf
+    best_score: float = -np.inf
+    loss_curve: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+    best: Best | None = None
+
+    def record_loss(self, loss: float, tol: float, counts: bool) -> None:
+        """Add an epoch's loss; where it `counts`, it decides whether training still improves."""
+        self.loss_curve.append(loss)
+        if counts:
+            self.no_improvement = self.no_improvement + 1 if loss > self.best_loss - tol else 0
+        self.best_loss = min(self.best_loss, loss)
+
+    def record_score(self, score: float, tol: float, counts: bool) -> bool:
+        """Add an epoch's validation score; True where it is the best so far."""
+        self.validation_scores.append(score)
+        if counts:
+            self.no_improvement = self.no_improvement + 1 if score < self.best_score + tol else 0
+        improved = score > self.best_score
+        if improved:
+            self.best_score = score
+        return improved

@@ -1,0 +1,255 @@
+"""The training loop: epochs of batches, forward, backward, a solver step.
+
+Objective of a batch, as in scikit-learn's MLP: ``(sum of w * loss + alpha / 2 * sum of squared kernel
+weights) / sum of w``. Whatever interrupts an epoch, the network is left as the last whole epoch left it.
+"""
+
+import copy
+import math
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyconvx._ext import training
+from pyconvx._types import FloatArray
+from pyconvx.exceptions import DivergenceError
+from pyconvx.losses import Loss
+from pyconvx.network import Memory, Network
+from pyconvx.schedules import Progress, Schedule
+from pyconvx.solvers import Solver
+from pyconvx.training.samples import Samples
+from pyconvx.training.state import Best, TrainingState
+
+# A stalled run whose rate is this small ends, as in scikit-learn's MLP.
+_SMALLEST_RATE = 1e-6
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Numbers that steer the loop; meanings as in `CNNClassifier`."""
+
+    batch_size: int = 128
+    alpha: float = 1e-4
+    learning_rate_init: float = 1e-3
+    shuffle: bool = True
+    tol: float = 1e-4
+    n_iter_no_change: int = 10
+    early_stopping: bool = False
+    n_threads: int = 1
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is told at the end of an epoch."""
+
+    number: int
+    loss: float
+    score: float | None
+    samples_per_second: float
+
+
+class Trainer:
+    """Trains a network on samples.
+
+    Parameters
+    ----------
+    network : Network
+    loss, solver, schedule : plugins
+    state : TrainingState
+        Continued, and changed in place.
+    settings : Settings
+    samples : Samples
+    index : int64 array
+        Rows to train on.
+    targets, weights : arrays, one entry per row of `index`
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        solver: Solver,
+        schedule: Schedule,
+        state: TrainingState,
+        settings: Settings,
+        samples: Samples,
+        index: npt.NDArray[np.int64],
+        targets: npt.NDArray[np.int64],
+        weights: FloatArray,
+    ) -> None:
+        self.network, self.loss, self.solver, self.schedule = network, loss, solver, schedule
+        self.state, self.settings = state, settings
+        self.samples, self.index, self.targets, self.weights = samples, index, targets, weights
+        self.max_epochs = 1
+        network.make_writable()
+        self._memory = Memory()
+        self._gradients, self._named = network.gradients()
+        self._trainable = network.buffer[: network.n_trainable]
+
+    def run(
+        self,
+        max_epochs: int,
+        score: Callable[[], float] | None = None,
+        after_epoch: Callable[[Epoch], bool] | None = None,
+    ) -> tuple[int, bool]:
+        """Train for at most `max_epochs`.
+
+        Parameters
+        ----------
+        score : callable, optional
+            Validation score of the network as it is, greater is better; asked after every epoch.
+        after_epoch : callable, optional
+            Told of every epoch; True stops.
+
+        Returns
+        -------
+        epochs : int
+            How many were run.
+        stopped : bool
+            Whether training ended before they were used up.
+
+        Raises
+        ------
+        DivergenceError
+            If the loss or a weight is no longer finite.
+        """
+        state, settings = self.state, self.settings
+        self.max_epochs = max_epochs
+        for done in range(1, max_epochs + 1):
+            started = time.perf_counter()
+            value = self._whole_epoch()
+            speed = len(self.index) / max(time.perf_counter() - started, 1e-9)
+            state.record_loss(value, settings.tol, not settings.early_stopping)
+            result = None if score is None else score()
+            if result is not None and state.record_score(result, settings.tol, settings.early_stopping):
+                if settings.early_stopping:
+                    state.best = Best(self.network.buffer.copy(), self.network.state_buffer.copy())
+            told = Epoch(done, value, result, speed)
+            if settings.verbose:
+                print(_line(told, max_epochs), flush=True)
+            if (after_epoch is not None and after_epoch(told)) or self._stalled():
+                return done, True
+        return max_epochs, False
+
+    def _stalled(self) -> bool:
+        """Whether training ends for want of improvement; a schedule may lower the rate instead."""
+        if self.state.no_improvement <= self.settings.n_iter_no_change:
+            return False
+        before = self._rate(0.0)
+        self.state.stalls += 1
+        if before <= _SMALLEST_RATE or self._rate(0.0) == before:
+            return True
+        self.state.no_improvement = 0
+        return False
+
+    def _rate(self, share: float) -> float:
+        """Learning rate of the step that follows, `share` of the way through the epoch."""
+        state = self.state
+        progress = Progress(
+            step=state.step,
+            epoch=state.epoch + share,
+            max_epochs=self.max_epochs,
+            samples_seen=state.samples_seen,
+            stalls=state.stalls,
+        )
+        return self.settings.learning_rate_init * self.schedule.factor(progress)
+
+    def _whole_epoch(self) -> float:
+        """One epoch, or none: whatever is raised, the network and the state stand as before it."""
+        network, state = self.network, self.state
+        before = network.buffer.copy(), network.state_buffer.copy(), state.slots.copy(), copy.copy(state)
+        try:
+            value = self._epoch()
+            if not training.all_finite(network.buffer, self.settings.n_threads):
+                raise self._divergence("a weight", math.nan)
+        except BaseException:
+            network.buffer[:], network.state_buffer[:], state.slots[:] = before[:3]
+            state.step = before[3].step
+            raise
+        state.epoch += 1
+        state.samples_seen += len(self.index)
+        return value
+
+    def _epoch(self) -> float:
+        """Mean of the objective over the batches of one epoch."""
+        order = self._order()
+        size = self.settings.batch_size
+        total, weight = 0.0, 0.0
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            value, batch_weight = self._step(rows, start / len(order))
+            total += value * batch_weight
+            weight += batch_weight
+        return total / weight
+
+    def _order(self) -> npt.NDArray[np.int64]:
+        """Positions in the order of this epoch, from the seed and the epoch's number alone."""
+        if not self.settings.shuffle:
+            return np.arange(len(self.index), dtype=np.int64)
+        key = training.key(self.state.seed, zlib.crc32(b"shuffle"), self.state.epoch, 0)
+        order = np.random.Generator(np.random.Philox(key=key)).permutation(len(self.index))
+        return order.astype(np.int64, copy=False)
+
+    def _step(self, rows: npt.NDArray[np.int64], share: float) -> tuple[float, float]:
+        """Train on one batch; returns its objective and the sum of its weights."""
+        network, state, settings, memory = self.network, self.state, self.settings, self._memory
+        memory.kept.reset()
+        x = memory.kept.take((len(rows), *self.samples.shape), network.dtype)
+        self.samples.take(self.index[rows], x, settings.n_threads)
+        weights = self.weights[rows]
+        weight = float(weights.sum(dtype=np.float64))
+        context = network.context(
+            True, memory.kept, settings.n_threads, seed=state.seed, epoch=state.epoch, samples=rows
+        )
+        tape: list[Any] = []
+        logits = network.forward(x, context, memory, tape)
+        dlogits = memory.kept.take(logits.shape, logits.dtype)
+        shares = (weights / weight).astype(network.dtype)
+        value = self.loss.value_and_gradient(
+            logits, self.targets[rows], shares, dlogits, n_threads=settings.n_threads
+        )
+        if not math.isfinite(value):
+            raise self._divergence("the loss", value)
+        self._gradients.fill(0)
+        network.backward(dlogits, tape, self._named, context, memory)
+        value += self._decay(weight)
+        rate = self._rate(share)
+        state.step += 1
+        self.solver.step(
+            self._trainable, self._gradients, state.slots, rate, state.step,
+            n_weights=network.n_weights, n_threads=settings.n_threads,
+        )  # fmt: skip
+        return value, weight
+
+    def _decay(self, weight: float) -> float:
+        """Add the penalty's gradient; returns its share of the objective."""
+        alpha, n, threads = self.settings.alpha, self.network.n_weights, self.settings.n_threads
+        if not alpha:
+            return 0.0
+        training.l2(self._trainable, self._gradients, alpha / weight, n, threads)
+        return 0.5 * alpha * training.squared_sum(self._trainable, n, threads) / weight
+
+    def _divergence(self, what: str, value: float) -> DivergenceError:
+        epoch = self.state.epoch
+        kept = f"the weights after epoch {epoch}" if epoch else "the initial weights"
+        return DivergenceError(
+            f"{what} became {value} in epoch {epoch + 1}, step {self.state.step + 1}, with learning rate "
+            f"{self._rate(0.0):.3g}; {kept} are kept. Try a smaller learning_rate_init, scaled inputs, "
+            "or batch_norm=True"
+        )
+
+
+def _line(epoch: Epoch, max_epochs: int) -> str:
+    """One line of verbose output."""
+    width = len(str(max_epochs))
+    score = "" if epoch.score is None else f"  score {epoch.score:.4f}"
+    return (
+        f"epoch {epoch.number:>{width}}/{max_epochs}  loss {epoch.loss:.5f}{score}  "
+        f"{epoch.samples_per_second:,.0f} images/s"
+    )
