@@ -1,1 +1,26 @@
-"""pyconvx: convolutional networks for people who live in scikit-learn."""
+"""pyconvx: convolutional networks for people who live in scikit-learn.
+
+    CNNClassifier        the estimator
+    ImageScaler          standardises the channels of images
+    layers               values to build networks from
+    ops                  convolution and pooling on arrays
+    filters              classic kernels, and a transformer that applies them
+    activations, initializers, losses, solvers, schedules
+                         families of plugins, each with a registry
+    testing              checks for authors of plugins
+"""
+
+import importlib.metadata
+from pathlib import Path
+
+from pyconvx.estimators import CNNClassifier
+from pyconvx.exceptions import DivergenceError, ModelFileError, PluginError
+
+__version__ = importlib.metadata.version("pyconvx")
+
+__all__ = ["CNNClassifier", "DivergenceError", "ModelFileError", "PluginError", "get_include"]
+
+
+def get_include() -> str:
+    """Directory of the C header for compiled activations, for a plugin's build."""
+    return str(Path(__file__).parent / "include")

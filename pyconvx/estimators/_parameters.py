@@ -1,0 +1,91 @@
+"""Which constructor parameters are legal, in scikit-learn's words; checked in fit, never in __init__."""
+
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pyconvx.exceptions import PluginError
+from pyconvx.registry import Registry
+
+
+class Rule(NamedTuple):
+    """What a value must be: a test and its description."""
+
+    accepts: Callable[[Any], bool]
+    text: str
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+
+
+def integer(low: int) -> Rule:
+    """An int of at least `low`."""
+    return Rule(lambda v: _is_int(v) and v >= low, f"an int in the range [{low}, inf)")
+
+
+def real(low: float, high: float = np.inf, *, above: bool = False) -> Rule:
+    """A number from `low` to below `high`; `above` excludes `low` itself."""
+
+    def accepts(value: Any) -> bool:
+        if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
+            return False
+        return bool((low < value if above else low <= value) and value < high)
+
+    return Rule(accepts, f"a float in the range {'(' if above else '['}{low}, {high})")
+
+
+def choice(*values: Any) -> Rule:
+    """One of some values."""
+    text = "a str among {" + ", ".join(repr(v) for v in values) + "}"
+    return Rule(lambda v: isinstance(v, str) and v in values, text)
+
+
+boolean = Rule(lambda v: isinstance(v, (bool, np.bool_)), "an instance of 'bool'")
+nothing = Rule(lambda v: v is None, "None")
+verbosity = Rule(lambda v: isinstance(v, (bool, np.bool_)) or (_is_int(v) and v >= 0), "a bool or an int >= 0")
+sizes = Rule(
+    lambda v: isinstance(v, (tuple, list, np.ndarray)) and all(_is_int(i) and i >= 1 for i in v),
+    "a sequence of ints in the range [1, inf)",
+)
+pair = Rule(
+    lambda v: (_is_int(v) and v >= 1) or (isinstance(v, (tuple, list)) and len(v) == 2 and sizes.accepts(v)),
+    "an int in the range [1, inf) or a pair of them",
+)
+
+
+def either(*rules: Rule) -> Rule:
+    """Any of some rules."""
+    return Rule(lambda v: any(r.accepts(v) for r in rules), " or ".join(r.text for r in rules))
+
+
+def plugin(registry: Registry[Any], *others: str) -> Rule:
+    """A registered name, an object that keeps the family's contract, or one of some other words.
+
+    An unknown name is a PluginError that lists what there is.
+    """
+
+    def accepts(value: Any) -> bool:
+        if isinstance(value, str):
+            return value in others or registry.get(value) is not None
+        try:
+            registry.resolve(value)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, PluginError):
+                raise
+            return False
+        return True
+
+    return Rule(accepts, f"the name of one of pyconvx.{registry.group.partition('.')[2]}, or such an object")
+
+
+def check_parameters(estimator: object, values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
+    """Raise ValueError for the first parameter that breaks its rule."""
+    for name, rule in rules.items():
+        if not rule.accepts(values[name]):
+            raise ValueError(
+                f"The {name!r} parameter of {type(estimator).__name__} must be {rule.text}. "
+                f"Got {values[name]!r} instead."
+            )

@@ -1,0 +1,100 @@
+"""Layers, solver and schedule from the constructor's parameters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyconvx import layers as layer_family
+from pyconvx import schedules, solvers
+from pyconvx._types import Padding, Pair, Shape
+from pyconvx.layers import Activation, BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D
+from pyconvx.layers.base import both
+from pyconvx.layers.sequence import output_shapes
+from pyconvx.ops.geometry import as_padding
+
+# With the name of a solver or schedule, these parameters of the estimator apply: theirs -> ours.
+_SCALARS = {
+    "sgd": {"momentum": "momentum", "nesterov": "nesterovs_momentum"},
+    "adam": {"beta_1": "beta_1", "beta_2": "beta_2", "epsilon": "epsilon"},
+    "adamw": {"beta_1": "beta_1", "beta_2": "beta_2", "epsilon": "epsilon"},
+    "rmsprop": {"epsilon": "epsilon"},
+    "invscaling": {"power_t": "power_t"},
+}
+
+
+def hidden_layers(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, ...]:
+    """Everything before the output layer, flat at its end."""
+    if params["layers"] is not None:
+        chosen = _given(params["layers"])
+    else:
+        chosen = _default_stack(params, input_shape)
+    shape = [input_shape, *output_shapes(chosen, input_shape)][-1]
+    return chosen if len(shape) == 1 else (*chosen, Flatten())
+
+
+def _given(values: Sequence[Any]) -> tuple[Layer, ...]:
+    """The user's layers: values, or names of layers that need no arguments; Flatten before Dense."""
+    chosen: list[Layer] = []
+    flat = False
+    for value in values:
+        layer: Any = layer_family.registry.get(value)() if isinstance(value, str) else value
+        layer_family.verify_layer(layer)
+        if isinstance(layer, Dense) and not flat:
+            flat = any(isinstance(before, (Flatten, layer_family.GlobalAvgPool2D)) for before in chosen)
+            if not flat:
+                chosen.append(Flatten())
+                flat = True
+        chosen.append(layer)
+    return tuple(chosen)
+
+
+def _default_stack(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, ...]:
+    """Conv - [BatchNorm] - Activation - MaxPool per entry of filters, then Dense - Activation - [Dropout].
+
+    Kernel and pool are clipped to the axis, so that it works on any image, a row of numbers too.
+    """
+    stack: list[Layer] = []
+    shape = input_shape
+    function, norm = params["activation"], params["batch_norm"]
+    for filters in params["filters"]:
+        kernel = _clipped(params["kernel_size"], shape, params["padding"])
+        stack.append(Conv2D(int(filters), kernel, padding=params["padding"], bias=not norm))
+        shape = stack[-1].output_shape(shape)
+        stack += [BatchNorm()] if norm else []
+        stack.append(Activation(function))
+        pool = _clipped(params["pool_size"], shape, "valid")
+        if pool != (1, 1):
+            stack.append(MaxPool2D(pool))
+            shape = stack[-1].output_shape(shape)
+    stack.append(Flatten())
+    for units in params["hidden_layer_sizes"]:
+        stack += [Dense(int(units)), Activation(function)]
+        stack += [Dropout(float(params["dropout"]))] if params["dropout"] else []
+    return tuple(stack)
+
+
+def _clipped(size: int | Pair, shape: Shape, padding: Padding) -> Pair:
+    """A window that is no larger than the axes with their padding."""
+    height, width = both(tuple(size) if isinstance(size, list) else size)
+    sides = as_padding(padding)
+    rows, columns = ((0, 0), (0, 0)) if isinstance(sides, str) else sides
+    return min(int(height), shape[0] + sum(rows)), min(int(width), shape[1] + sum(columns))
+
+
+def output_layer(n_outputs: int) -> Layer:
+    """One unit per class, with Xavier's start: softmax follows."""
+    return Dense(n_outputs, initializer="xavier_uniform")
+
+
+def make_solver(params: dict[str, Any]) -> solvers.Solver:
+    """The solver; with a name the estimator's scalar parameters apply."""
+    return _with_scalars(solvers.registry.resolve(params["solver"]), params["solver"], params)
+
+
+def make_schedule(params: dict[str, Any]) -> schedules.Schedule:
+    """The schedule; with a name the estimator's scalar parameters apply."""
+    return _with_scalars(schedules.registry.resolve(params["learning_rate"]), params["learning_rate"], params)
+
+
+def _with_scalars(made: Any, value: Any, params: dict[str, Any]) -> Any:
+    scalars = _SCALARS.get(value, {}) if isinstance(value, str) else {}
+    return made.set_params(**{theirs: params[ours] for theirs, ours in scalars.items()}) if scalars else made

@@ -1,0 +1,538 @@
+"""CNNClassifier: a convolutional network with scikit-learn's contract.
+
+Parameters, defaults and attributes are those of MLPClassifier wherever both do the same thing.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
+from sklearn.utils.validation import check_is_fitted
+
+from pyconvx import activations, initializers, losses, schedules, solvers
+from pyconvx._types import Array, FloatArray, Padding
+from pyconvx.estimators import _images, _stack
+from pyconvx.estimators import _parameters as rule
+from pyconvx.estimators._base import ImageNetwork
+from pyconvx.estimators._callbacks import CallbackSupportMixin, FitTask, with_callbacks
+from pyconvx.estimators._targets import (
+    Codes,
+    Validation,
+    check_labels,
+    check_weights,
+    distinct,
+    encode,
+    hold_out,
+    with_class_weight,
+)
+from pyconvx.losses import CrossEntropy
+from pyconvx.ops.geometry import as_padding
+from pyconvx.training import Settings, Trainer
+from pyconvx.training.trainer import Epoch
+
+
+def _legal_padding(value: Any) -> bool:
+    try:
+        as_padding(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+_RULES = {
+    "filters": rule.sizes,
+    "kernel_size": rule.pair,
+    "pool_size": rule.pair,
+    "padding": rule.Rule(_legal_padding, 'an int, a pair, a pair of pairs, "same" or "valid"'),
+    "hidden_layer_sizes": rule.sizes,
+    "activation": rule.plugin(activations.registry),
+    "dropout": rule.real(0, 1),
+    "batch_norm": rule.boolean,
+    "initializer": rule.plugin(initializers.registry, "auto"),
+    "layers": rule.either(rule.Rule(lambda v: isinstance(v, (list, tuple)), "a sequence of layers"), rule.nothing),
+    "image_shape": rule.either(
+        rule.Rule(
+            lambda v: isinstance(v, (tuple, list)) and len(v) in (2, 3) and rule.sizes.accepts(v),
+            "two or three ints in the range [1, inf)",
+        ),
+        rule.nothing,
+    ),
+    "data_format": rule.choice("channels_last", "channels_first"),
+    "dtype": rule.Rule(
+        lambda v: v is None or (isinstance(v, (str, type, np.dtype)) and np.dtype(v) in (np.float32, np.float64)),
+        "'float32', 'float64' or None",
+    ),
+    "loss": rule.plugin(losses.registry),
+    "label_smoothing": rule.real(0, 1),
+    "solver": rule.plugin(solvers.registry),
+    "alpha": rule.real(0),
+    "batch_size": rule.either(rule.integer(1), rule.choice("auto")),
+    "learning_rate": rule.plugin(schedules.registry),
+    "learning_rate_init": rule.real(0, above=True),
+    "power_t": rule.real(0),
+    "max_iter": rule.integer(1),
+    "shuffle": rule.boolean,
+    "tol": rule.real(0),
+    "verbose": rule.verbosity,
+    "warm_start": rule.boolean,
+    "momentum": rule.real(0, 1),
+    "nesterovs_momentum": rule.boolean,
+    "early_stopping": rule.boolean,
+    "validation_fraction": rule.real(0, 1, above=True),
+    "beta_1": rule.real(0, 1),
+    "beta_2": rule.real(0, 1),
+    "epsilon": rule.real(0, above=True),
+    "n_iter_no_change": rule.integer(1),
+    "scoring": rule.Rule(lambda v: v is None or isinstance(v, str) or callable(v), "a str, a callable or None"),
+    "class_weight": rule.either(
+        rule.choice("balanced"), rule.Rule(lambda v: isinstance(v, dict), "a dict"), rule.nothing
+    ),
+}
+
+
+class CNNClassifier(CallbackSupportMixin, ClassifierMixin, ImageNetwork):  # type: ignore[misc]
+    """Convolutional network classifier.
+
+    By default each entry of `filters` makes a convolution, an activation and a max pool, each entry of
+    `hidden_layer_sizes` a dense layer with an activation; a dense layer with one unit per class follows.
+
+    Parameters
+    ----------
+    filters : sequence of int, default=(32, 64)
+        Output channels of the convolutions.
+    kernel_size : int or pair, default=3
+    pool_size : int or pair, default=2
+        Kernels and pools larger than the map are clipped to it.
+    padding : int, pair, pair of pairs, "same" or "valid", default="same"
+        Of the convolutions.
+    hidden_layer_sizes : sequence of int, default=(128,)
+    activation : str or object, default="relu"
+        A name of `pyconvx.activations` or of an installed plugin, or an object.
+    dropout : float, default=0.0
+        Share of cells dropped behind each hidden dense layer.
+    batch_norm : bool, default=False
+        Whether convolutions are followed by batch normalisation.
+    initializer : str or object, default="auto"
+        Of kernels; "auto" takes what the activation declares (He for ReLUs, Xavier for tanh and sigmoid).
+    layers : sequence of layers, default=None
+        Replaces everything before the output layer; `Flatten` is added where it is missing.
+    image_shape : (H, W) or (H, W, C), default=None
+        Says that 2-D X holds flattened images; without it a row is a signal of one row.
+    data_format : {"channels_last", "channels_first"}, default="channels_last"
+        Order of 4-D X, of `image_shape` and of flattened rows.
+    dtype : {"float32", "float64"}, default=None
+        Precision of the network; None keeps float64 data in float64 and computes all else in float32.
+    loss : str or object, default="cross_entropy"
+    label_smoothing : float, default=0.0
+        Share of each target that is spread over all classes, with the name of a loss that knows it.
+    solver : str or object, default="adam"
+    alpha : float, default=1e-4
+        Strength of the L2 penalty on kernels; biases and norms are free.
+    batch_size : int, default="auto"
+        "auto" is ``min(128, n_samples)``.
+    learning_rate : str or object, default="constant"
+        A schedule, for any solver.
+    learning_rate_init : float, default=1e-3
+    power_t : float, default=0.5
+        Of the schedule "invscaling".
+    max_iter : int, default=50
+        Epochs.
+    shuffle : bool, default=True
+    random_state : int, RandomState instance or None, default=None
+        Starting weights, order of samples, dropout and validation split. With an int, the same data and
+        parameters give the same bits on any number of threads.
+    tol : float, default=1e-4
+        Improvement that counts.
+    verbose : bool or int, default=False
+        Whether a line per epoch is printed.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last call, solver and curves included.
+    momentum : float, default=0.9
+        Of the solver "sgd".
+    nesterovs_momentum : bool, default=True
+        Of the solver "sgd".
+    early_stopping : bool, default=False
+        Whether the validation score stops training and the best weights are restored. A stratified share
+        of the data is held out unless `fit` is given X_val.
+    validation_fraction : float, default=0.1
+    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
+        Of the solvers "adam" and "adamw".
+    n_iter_no_change : int, default=10
+        Epochs without improvement after which training ends.
+    scoring : str, callable or None, default="loss"
+        Validation score: the negated loss, a scorer, or accuracy (None).
+    class_weight : dict, "balanced" or None, default=None
+    n_jobs : int or None, default=None
+        Threads: None for OpenMP's limit, -1 for all processors, k for exactly k. Never changes results.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    n_features_in_ : int
+        Numbers of one sample.
+    feature_names_in_ : array
+        Column names, where X had them.
+    input_shape_ : (H, W, C)
+    network_ : Network
+        ``network_.parameters`` maps names to read-only arrays.
+    n_parameters_, n_layers_, n_outputs_, out_activation_
+    n_iter_ : int
+        Epochs of the last `fit`, or all of `partial_fit`.
+    t_ : int
+        Samples seen in training.
+    loss_, loss_curve_, best_loss_
+        Objective of the last, every and the best epoch; the best is None with early stopping.
+    validation_scores_, best_validation_score_
+        None without validation data.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPClassifier : Dense networks.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from pyconvx import CNNClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = CNNClassifier(image_shape=(8, 8), max_iter=15, tol=0.1, n_iter_no_change=3, random_state=0)
+    >>> clf.fit(X[:1400] / 16, y[:1400]).score(X[1400:] / 16, y[1400:]) > 0.93
+    True
+    """
+
+    def __init__(
+        self,
+        filters: Any = (32, 64),
+        *,
+        kernel_size: Any = 3,
+        pool_size: Any = 2,
+        padding: Padding = "same",
+        hidden_layer_sizes: Any = (128,),
+        activation: Any = "relu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        initializer: Any = "auto",
+        layers: Any = None,
+        image_shape: Any = None,
+        data_format: str = "channels_last",
+        dtype: Any = None,
+        loss: Any = "cross_entropy",
+        label_smoothing: float = 0.0,
+        solver: Any = "adam",
+        alpha: float = 1e-4,
+        batch_size: Any = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 1e-3,
+        power_t: float = 0.5,
+        max_iter: int = 50,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        scoring: Any = "loss",
+        class_weight: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.pool_size = pool_size
+        self.padding = padding
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.initializer = initializer
+        self.layers = layers
+        self.image_shape = image_shape
+        self.data_format = data_format
+        self.dtype = dtype
+        self.loss = loss
+        self.label_smoothing = label_smoothing
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.scoring = scoring
+        self.class_weight = class_weight
+        self.n_jobs = n_jobs
+
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> "CNNClassifier":
+        """Train on images.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H, W, C), (n, H, W) or (n, features)
+            uint8 images are scaled by 1/255; everything else is taken as it is.
+        y : array-like of shape (n,)
+            Labels.
+        sample_weight : array-like of shape (n,), optional
+            Not negative; rows of weight 0 are left out.
+        X_val, y_val : array-like, optional
+            Scored after every epoch; with early stopping they decide.
+        sample_weight_val : array-like, optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If data or a parameter is not legal; scikit-learn's words.
+        DivergenceError
+            If the loss or a weight becomes NaN or infinite; the last good weights stay.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If max_iter epochs did not suffice.
+        """
+        self._check_parameters()
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val belong together: pass both, or neither")
+        going_on = self.warm_start and hasattr(self, "network_")
+        images, labels = self._check_data(X, y, reset=not going_on)
+        found = distinct(labels)
+        if going_on and not np.array_equal(found, self.classes_):
+            raise ValueError(f"warm_start needs the classes of the first fit, {self.classes_}, got {found}")
+        weights = with_class_weight(check_weights(sample_weight, len(images)), self.class_weight, labels)
+        validation = self._given_validation(X_val, y_val, sample_weight_val, found)
+        if going_on:
+            self._check_same_layers(len(found))
+        else:
+            self._make_network(images, len(found))
+            self.classes_ = found
+        self._train(images, labels, weights, validation, self.max_iter)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> "CNNClassifier":
+        """Train one epoch on these rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        classes : array-like, optional
+            All labels that will ever come; needed at the first call.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As `fit`; also without `classes` at the first call, for other ones later, for unknown labels,
+            and with early_stopping or balanced class weights, which need the whole data.
+        """
+        self._check_parameters()
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True: it cannot hold rows out")
+        if self.class_weight == "balanced":
+            raise ValueError("partial_fit does not support class_weight='balanced': pass sample_weight")
+        first = not hasattr(self, "network_")
+        if first and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        known = distinct(np.asarray(classes)) if classes is not None else self.classes_
+        if not first and not np.array_equal(known, self.classes_):
+            raise ValueError(f"`classes={classes}` is not the same as on last call, which was {self.classes_}")
+        images, labels = self._check_data(X, y, reset=first)
+        encode(labels, known)
+        weights = with_class_weight(check_weights(sample_weight, len(images)), self.class_weight, labels)
+        if first:
+            self._make_network(images, len(known))
+            self.classes_ = known
+        else:
+            self._check_same_layers(len(known))
+        self._train(images, labels, weights, None, None)
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Label of the most probable class, shape (n,)."""
+        check_is_fitted(self)
+        labels: Array = self.classes_[self._outputs(X).argmax(axis=1)]
+        return labels
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """Probabilities of the classes, shape (n, n_classes), in the order of ``classes_``."""
+        check_is_fitted(self)
+        return np.asarray(self._loss().probabilities(self._outputs(X).astype(np.float64)), np.float64)
+
+    def predict_log_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """Logarithms of the probabilities, shape (n, n_classes); finite where probabilities underflow."""
+        check_is_fitted(self)
+        outputs, loss = self._outputs(X).astype(np.float64), self._loss()
+        if isinstance(loss, CrossEntropy):
+            return np.asarray(activations.log_softmax.forward(outputs))
+        with np.errstate(divide="ignore"):
+            return np.log(loss.probabilities(outputs))
+
+    def decision_function(self, X: Any) -> FloatArray:
+        """The network's outputs before softmax, (n, n_classes); for two classes their difference, (n,)."""
+        check_is_fitted(self)
+        outputs = self._outputs(X)
+        if len(self.classes_) == 2:
+            return np.asarray(outputs[:, 1] - outputs[:, 0])
+        return outputs[:, 0] if len(self.classes_) == 1 else outputs
+
+    def __sklearn_tags__(self) -> Any:
+        """Dense, finite numbers; 2-D, and images of three or four axes."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.sparse = False
+        tags.input_tags.allow_nan = False
+        return tags
+
+    def _check_parameters(self) -> None:
+        """Refuse illegal constructor parameters."""
+        rule.check_parameters(self, self.get_params(deep=False), _RULES)
+        self._threads()
+
+    def _check_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Array, Array]:
+        """Images and labels that fit together."""
+        if y is None:
+            check_labels(self, np.empty(0), y)
+        images = self._check_X(X, reset=reset)
+        dtype = _images.computing_dtype(self.dtype, images) if reset else self.network_.dtype
+        _images.check_cast(images, dtype)
+        return images, check_labels(self, images, y)
+
+    def _given_validation(self, X_val: Any, y_val: Any, weights: Any, classes: Array) -> Validation | None:
+        """The validation data that the user brought."""
+        if X_val is None:
+            return None
+        images = self._check_X(X_val, reset=False, name="X_val")
+        labels = check_labels(self, images, y_val)
+        codes = encode(labels, classes, "y_val")
+        return Validation(images, labels, codes, check_weights(weights, len(images), "sample_weight_val"))
+
+    def _loss(self) -> Any:
+        """The loss; with a name, label_smoothing applies where the loss knows it."""
+        made: Any = losses.registry.resolve(self.loss)
+        if isinstance(self.loss, str) and isinstance(made, CrossEntropy):
+            return CrossEntropy(label_smoothing=self.label_smoothing)
+        return made
+
+    def _train(
+        self, images: Array, labels: Array, weights: FloatArray, validation: Validation | None, epochs: int | None
+    ) -> None:
+        """Run epochs and publish what came of them; `epochs` is None for a single one of partial_fit."""
+        codes = encode(labels, self.classes_)
+        index = np.flatnonzero(weights).astype(np.int64)
+        if self.early_stopping and validation is None:
+            index, held = hold_out(codes, index, self.validation_fraction, self._state.seed)
+            validation = Validation(images[held], labels[held], codes[held], weights[held])
+        trainer = self._trainer(images, index, codes, weights)
+        done_before = getattr(self, "n_iter_", 0) if epochs is None and self._state.epoch else 0
+        before, stopped = self._state.epoch, False
+        task = FitTask(self, epochs or 1, images, labels)
+        if self.verbose:
+            print(f"{self.network_.n_parameters:,} parameters, {self.network_.dtype}, {self._threads()} thread(s)")
+
+        def after_epoch(told: Epoch) -> bool:
+            self._publish(done_before + self._state.epoch - before, validation)
+            stop = task.end_epoch(self._fitted_attributes, {})
+            if not stop and told.number < (epochs or 1):
+                task.begin_epoch()
+            return stop
+
+        try:
+            _, stopped = trainer.run(epochs or 1, self._scorer(validation), after_epoch)
+        finally:
+            self._publish(done_before + self._state.epoch - before, validation)
+        if self.early_stopping and self._state.best is not None:
+            self.network_.buffer[:] = self._state.best.buffer
+            self.network_.state_buffer[:] = self._state.best.state_buffer
+        task.end(self._fitted_attributes)
+        if epochs is not None and not stopped:
+            warnings.warn(
+                f"Maximum iterations ({epochs}) reached and the training hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def _trainer(self, images: Array, index: Codes, codes: Codes, weights: FloatArray) -> Trainer:
+        """The loop for these rows."""
+        params = self.get_params(deep=False)
+        size = min(128, len(index)) if self.batch_size == "auto" else min(int(self.batch_size), len(index))
+        settings = Settings(
+            size, self.alpha, self.learning_rate_init, self.shuffle, self.tol, self.n_iter_no_change,
+            self.early_stopping, self._threads(), bool(self.verbose),
+        )  # fmt: skip
+        solver, schedule = _stack.make_solver(params), _stack.make_schedule(params)
+        return Trainer(
+            self.network_, self._loss(), solver, schedule, self._state, settings, self._samples(images), index,
+            codes[index], weights[index],
+        )  # fmt: skip
+
+    def _scorer(self, validation: Validation | None) -> Callable[[], float] | None:
+        """What scores the network after an epoch; greater is better."""
+        if validation is None:
+            return None
+        if isinstance(self.scoring, str) and self.scoring == "loss":
+            return lambda: -self._mean_loss(validation)
+        scorer = check_scoring(self, scoring=self.scoring)
+        weighted = {} if (validation.weights == 1).all() else {"sample_weight": validation.weights}
+        return lambda: float(scorer(self, validation.X, validation.y, **weighted))
+
+    def _mean_loss(self, validation: Validation) -> float:
+        """Weighted mean of the loss on validation data, without the penalty."""
+        outputs = self._run(validation.X)
+        shares = (validation.weights / validation.weights.sum()).astype(outputs.dtype)
+        value = self._loss().value_and_gradient(outputs, validation.codes, shares, np.empty_like(outputs))
+        return float(value)
+
+    def _publish(self, n_iter: int, validation: Validation | None) -> None:
+        """Fitted attributes from the state of training."""
+        state = self._state
+        self.n_iter_, self.t_ = n_iter, state.samples_seen
+        self.loss_curve_ = list(state.loss_curve)
+        self.loss_ = state.loss_curve[-1] if state.loss_curve else np.inf
+        self.best_loss_ = None if self.early_stopping else state.best_loss
+        self.validation_scores_ = list(state.validation_scores) if validation is not None else None
+        self.best_validation_score_ = state.best_score if validation is not None else None
+        self.n_parameters_, self.n_layers_ = self.network_.n_parameters, len(self.network_.layers)
+        self.n_outputs_, self.out_activation_ = len(self.classes_), "softmax"
+
+    def _fitted_attributes(self) -> dict[str, Any]:
+        """What a copy needs to predict as this estimator does now."""
+        return {"network_": self.network_, "classes_": self.classes_}
