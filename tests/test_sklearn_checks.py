@@ -1,0 +1,31 @@
+"""scikit-learn's own checks of the contract, with no expected failure."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+
+from pyconvx import CNNClassifier
+
+ESTIMATORS = [CNNClassifier(max_iter=10)]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(ESTIMATORS)
+def test_check(estimator, check):
+    check(estimator)
+
+
+def test_all_checks_run():
+    # an estimator that claims to take no 2-D data is spared nearly all of them
+    assert len(list(estimator_checks_generator(CNNClassifier()))) >= 55
+
+
+def test_checks_with_array_api_dispatch():
+    """The same checks in a process where scikit-learn dispatches on the array API."""
+    tests = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"{__file__}::test_check"]
+    environment = os.environ | {"SCIPY_ARRAY_API": "1"}
+    done = subprocess.run(tests, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
