@@ -46,7 +46,9 @@ def check_solver(plugin: object) -> None:
         ):
             expect(first == _run(other, who, dtype, n_threads=threads), who, f"{what} other numbers")
         changed = first != _run(solver, who, dtype, renew=True)
-        expect(not changed, who, "remembers something outside its slots: a clone half way gives other numbers")
+        expect(
+            not changed, who, "remembers something outside its slots: a clone half way gives other numbers"
+        )
         _check_rest(solver, who, dtype)
     _check_quadratic(solver, who)
 
@@ -55,7 +57,8 @@ def _gradient(parameters: Array) -> Array:
     """Of the quadratic sum(a * (p - c)^2) / 2, with a from 0.5 to 2 and c from -1 to 1."""
     n = parameters.size
     curvature, centre = np.linspace(0.5, 2, n), np.cos(np.arange(n))
-    return (curvature * (parameters - centre)).astype(parameters.dtype)
+    gradient: Array = curvature * (parameters - centre)
+    return gradient.astype(parameters.dtype)
 
 
 def _value(parameters: Array) -> float:

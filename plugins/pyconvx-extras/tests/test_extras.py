@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from pyconvx import activations, initializers, testing
-
 from pyconvx_extras import Snake, SparseHeNormal, TruncatedHeNormal
+
+from pyconvx import activations, initializers, testing
 
 ENTRIES = importlib.metadata.distribution("pyconvx-extras").entry_points
 ACTIVATIONS = sorted(ENTRIES.select(group="pyconvx.activations").names)

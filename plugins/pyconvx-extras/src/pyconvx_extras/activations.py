@@ -38,7 +38,8 @@ class BentIdentity:
 
     def forward(self, x: Array) -> Array:
         """Return the bent identity; hypot, because ``x**2`` overflows long before x does."""
-        return (np.hypot(x, 1) - 1) / 2 + x
+        y: Array = (np.hypot(x, 1) - 1) / 2 + x
+        return y
 
     def backward(self, dy: Array, x: Array, y: Array) -> Array:
         """Return ``(x / (2 sqrt(x**2 + 1)) + 1) dy``."""
