@@ -38,12 +38,13 @@ class BentIdentity:
 
     def forward(self, x: Array) -> Array:
         """Return the bent identity; hypot, because ``x**2`` overflows long before x does."""
-        y: Array = (np.hypot(x, 1) - 1) / 2 + x
-        return y
+        bend: Array = (np.hypot(x, 1) - 1) / 2
+        return bend + x
 
     def backward(self, dy: Array, x: Array, y: Array) -> Array:
         """Return ``(x / (2 sqrt(x**2 + 1)) + 1) dy``."""
-        return (x / (2 * np.hypot(x, 1)) + 1) * dy
+        slope: Array = x / (2 * np.hypot(x, 1)) + 1
+        return slope * dy
 
 
 @dataclass(frozen=True)
