@@ -67,16 +67,7 @@ class CrossEntropy:
         ValueError
             For shapes that do not fit together, or a target that is no class.
         """
-        rows = logits.shape[:1]
-        if targets.shape != rows or weights.shape != rows or gradient.shape != logits.shape:
-            raise ValueError(
-                f"logits of shape {logits.shape} need targets and weights of shape {rows} and a gradient "
-                f"like the logits, got {targets.shape}, {weights.shape} and {gradient.shape}"
-            )
-        if targets.size and not 0 <= targets.min() <= targets.max() < logits.shape[1]:
-            raise ValueError(
-                f"targets must be from 0 to {logits.shape[1] - 1}, got {targets.min()} to {targets.max()}"
-            )
+        _check_arrays(logits, targets, weights, gradient)
         threads = n_threads if logits.size >= SERIAL_LOGITS else 1
         return training.cross_entropy(logits, targets, weights, self.label_smoothing, gradient, threads)
 
@@ -85,3 +76,22 @@ class CrossEntropy:
         found = np.empty_like(logits)
         pointwise.softmax(logits, found, 1)
         return found
+
+
+def _check_arrays(
+    logits: npt.NDArray[Any],
+    targets: npt.NDArray[np.int64],
+    weights: npt.NDArray[Any],
+    gradient: npt.NDArray[Any],
+) -> None:
+    """Raise ValueError for what the kernel would read or write past an array's end."""
+    rows = logits.shape[:1]
+    if targets.shape != rows or weights.shape != rows or gradient.shape != logits.shape:
+        raise ValueError(
+            f"logits of shape {logits.shape} need targets and weights of shape {rows} and a gradient "
+            f"like the logits, got {targets.shape}, {weights.shape} and {gradient.shape}"
+        )
+    if targets.size and not 0 <= targets.min() <= targets.max() < logits.shape[1]:
+        raise ValueError(
+            f"targets must be from 0 to {logits.shape[1] - 1}, got {targets.min()} to {targets.max()}"
+        )
