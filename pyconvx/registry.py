@@ -86,6 +86,7 @@ class Registry(Generic[T]):
         self._registered: dict[str, dict[str, _Claim]] = {}
         self._refused: dict[_Claim, str] = {}
         self._loaded: dict[_Claim, Any] = {}
+        self._verified: set[_Claim] = set()
         self._broken: dict[_Claim, str] = {}
 
     @property
@@ -104,7 +105,7 @@ class Registry(Generic[T]):
     def register(self, name: str, plugin: P) -> P: ...
 
     def register(self, name: str, plugin: Any = None) -> Any:
-        """Give a plugin a name in this process; as a decorator, or with the plugin itself.
+        """Give a plugin a name in this process, not in its workers; as a call or a decorator.
 
         Parameters
         ----------
@@ -122,12 +123,8 @@ class Registry(Generic[T]):
         TypeError
             When the name is not a string.
         PluginError
-            When the name is a built-in's, or the plugin breaks the contract.
-
-        Notes
-        -----
-        The same module and qualified name registering again replaces; a second one claiming the
-        name is an error when the name is used. Worker processes do not know these names.
+            When the name is a built-in's, or the plugin breaks the contract. A second claim to
+            a name is an error when it is used, but the same module and qualified name replaces.
         """
         self._check_name(name)
         if plugin is None:
@@ -139,6 +136,8 @@ class Registry(Generic[T]):
             raise PluginError(
                 f"{self.kind} {name!r} is built into pyconvx: register {claim.path} under another name"
             )
+        with self._lock:
+            self._verified.discard(claim)  # another object may have had this path
         self._instance(claim, plugin)
         with self._lock:
             self._registered.setdefault(name, {})[claim.path] = claim
@@ -285,13 +284,15 @@ class Registry(Generic[T]):
         return self._loaded[claim]
 
     def _instance(self, claim: _Claim, target: Any) -> T:
-        """The plugin itself, instantiated where the family says so, and verified."""
+        """The plugin itself, instantiated where the family says so, and verified the first time."""
         try:
             plugin = target() if self._instantiate and isinstance(target, type) else target
-            self._verify(plugin)
+            if claim not in self._verified:
+                self._verify(plugin)
         except (Exception, SystemExit) as error:
             self._fail(claim, "breaks its contract", error)
         with self._lock:
+            self._verified.add(claim)
             self._broken.pop(claim, None)
         return cast(T, plugin)
 

@@ -7,7 +7,8 @@ from pyconvx.exceptions import PluginError
 from pyconvx.initializers import Constant, Dirac, Orthogonal, VarianceScaling, registry
 
 SHAPES = {"conv": ((3, 3, 32, 64), 288, 576), "dense": ((160, 128), 160, 128)}
-RANDOM = tuple(name for name in registry.names() if name not in ("zeros", "constant", "dirac"))
+BUILT_IN = tuple(row.name for row in registry.listing() if row.status == "built-in")
+RANDOM = tuple(name for name in BUILT_IN if name not in ("zeros", "constant", "dirac"))
 
 # layer: shape, sqrt(2 / fan_in), sqrt(1 / fan_in), sqrt(2 / (fan_in + fan_out))
 STD = [

@@ -119,6 +119,15 @@ def test_same_qualified_name_replaces(registry):
     assert len(status(registry, "mine")) == 1
 
 
+def test_replacement_is_verified_too(registry):
+    registry.register("mine", Local)
+    scope = {"__name__": __name__}
+    exec("class Local:\n    pass\n", scope)
+    with pytest.raises(PluginError, match="a plugin must be callable"):
+        registry.register("mine", scope["Local"])
+    assert registry.get("mine")() == "local"
+
+
 def test_two_registrations_fail_at_use_and_name_both(registry):
     registry.register("mine", Local)
     registry.register("mine", Other)

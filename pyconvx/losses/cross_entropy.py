@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
-from .._ext import training
+from .._ext import pointwise, training
 
 __all__ = ["CrossEntropy"]
 
@@ -68,20 +67,31 @@ class CrossEntropy:
         ValueError
             For shapes that do not fit together, or a target that is no class.
         """
-        rows = logits.shape[:1]
-        if targets.shape != rows or weights.shape != rows or gradient.shape != logits.shape:
-            raise ValueError(
-                f"logits of shape {logits.shape} need targets and weights of shape {rows} and a gradient "
-                f"like the logits, got {targets.shape}, {weights.shape} and {gradient.shape}"
-            )
-        if targets.size and not 0 <= targets.min() <= targets.max() < logits.shape[1]:
-            raise ValueError(
-                f"targets must be from 0 to {logits.shape[1] - 1}, got {targets.min()} to {targets.max()}"
-            )
+        _check_arrays(logits, targets, weights, gradient)
         threads = n_threads if logits.size >= SERIAL_LOGITS else 1
         return training.cross_entropy(logits, targets, weights, self.label_smoothing, gradient, threads)
 
     def probabilities(self, logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the softmax of each row, in the logits' shape (N, K) and dtype."""
-        found: npt.NDArray[Any] = softmax(logits, axis=1)
+        found = np.empty_like(logits)
+        pointwise.softmax(logits, found, 1)
         return found
+
+
+def _check_arrays(
+    logits: npt.NDArray[Any],
+    targets: npt.NDArray[np.int64],
+    weights: npt.NDArray[Any],
+    gradient: npt.NDArray[Any],
+) -> None:
+    """Raise ValueError for what the kernel would read or write past an array's end."""
+    rows = logits.shape[:1]
+    if targets.shape != rows or weights.shape != rows or gradient.shape != logits.shape:
+        raise ValueError(
+            f"logits of shape {logits.shape} need targets and weights of shape {rows} and a gradient "
+            f"like the logits, got {targets.shape}, {weights.shape} and {gradient.shape}"
+        )
+    if targets.size and not 0 <= targets.min() <= targets.max() < logits.shape[1]:
+        raise ValueError(
+            f"targets must be from 0 to {logits.shape[1] - 1}, got {targets.min()} to {targets.max()}"
+        )

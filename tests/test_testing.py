@@ -1,0 +1,43 @@
+"""The public checks over every registered name; wrong plugins stand in test_testing_*.py."""
+
+import pytest
+
+from pyconvx import activations, initializers, losses, solvers, testing
+from pyconvx.exceptions import PluginError
+
+BIASES = ("zeros", "constant")
+
+
+@pytest.mark.parametrize("name", activations.registry.names())
+def test_registered_activation(name):
+    testing.check_activation(name)
+
+
+@pytest.mark.parametrize("name", initializers.registry.names())
+def test_registered_initializer(name):
+    testing.check_initializer(name, kernel=name not in BIASES)
+
+
+@pytest.mark.parametrize("name", losses.registry.names())
+def test_registered_loss(name):
+    testing.check_loss(name)
+
+
+@pytest.mark.parametrize("name", solvers.registry.names())
+def test_registered_solver(name):
+    testing.check_solver(name)
+
+
+@pytest.mark.parametrize("name", BIASES)
+def test_constants_are_no_kernels(name):
+    with pytest.raises(AssertionError, match=f"'{name}': all filters"):
+        testing.check_initializer(name)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [testing.check_activation, testing.check_initializer, testing.check_loss, testing.check_solver],
+)
+def test_unknown_names(check):
+    with pytest.raises(PluginError, match=r"unknown .* 'no_such_name'"):
+        check("no_such_name")
