@@ -1,6 +1,6 @@
 """The classic 3 x 3 kernels.
 
-They are applied by cross-correlation, unflipped. Edge kernels sum to 0: a flat area gives 0, and the sign tells
+They are applied by cross-correlation, unflipped. Edge kernels sum to 0: a flat area gives 0, the sign tells
 the direction of the step. The other kernels sum to 1 and keep the brightness.
 """
 
