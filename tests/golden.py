@@ -1,6 +1,6 @@
 """The worked examples: where their file is, and how those of single operations are computed with the package.
 
-Each function takes an entry and asserts its right value; `CHECKS`, at the end, says which does which operation.
+Each function takes an entry and asserts its right value; `CHECKS`, at the end, finds it by the operation.
 The file is not part of the project: PYCONVX_GOLDEN names it.
 """
 

@@ -1,7 +1,7 @@
 """Where shifting the image and shifting the output are the same thing, exactly, and where they are not.
 
-Stride 1: any shift, inside the border. Stride s: shifts by multiples of s, which move the output by shift / s. In
-between nothing is promised. Whole numbers, so that equality is meant.
+Stride 1: any shift, inside the border. Stride s: shifts by multiples of s; they move the output by shift / s.
+In between nothing is promised. Whole numbers, so that equality is meant.
 """
 
 import numpy as np
@@ -62,7 +62,7 @@ def test_half_a_stride_is_no_shift(operation):
     assert not any(np.array_equal(moved, other) for other in shifts)
 
 
-def test_whole_numbers_of_pixels_at_the_border():
+def test_zero_padding_marks_the_border():
     """Zero padding shows a pattern at the border where it is, so nothing follows there."""
     corner = np.zeros((1, 8, 8, 2))
     corner[:, 2:5, 2:5] = IMAGE[:, 9:12, 9:12]

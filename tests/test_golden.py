@@ -12,7 +12,7 @@ from pyconvx import activations, ops
 
 ENTRIES = golden.entries()
 CHECKS = {**golden.CHECKS, **golden_networks.CHECKS}
-# Arithmetic on the page that no function answers, and the folds of a cross validation, which are scikit-learn's.
+# Arithmetic on the page that no function answers, and the folds of a cross validation: scikit-learn's.
 OUTSIDE = {"arithmetic", "kfold"}
 # Operations that wait for a part of the package; a reason belongs beside each.
 PENDING: set[str] = set()
@@ -67,7 +67,7 @@ def correlate(image, kernel, **options):
 
 
 def test_vertical_edges_of_six_by_six():
-    """001's first complete example: five of its printed cells are wrong."""
+    """The first complete example: five of its printed cells are wrong."""
     np.testing.assert_array_equal(correlate(SIX, VERTICAL), SIX_OUT)
 
 
@@ -137,7 +137,7 @@ def test_gelu_is_not_its_approximation():
 
 
 def test_sizes_are_rounded_down():
-    """(6 - 3) / 2 + 1 is 2.5 where the floor is forgotten; padding (K - 1) / 2 keeps odd kernels only."""
+    """(6 - 3) / 2 + 1 is 2.5 without the floor; padding (K - 1) / 2 keeps the size for odd K only."""
     assert ops.conv_output_size(6, 3, stride=2) == 2
     assert ops.conv_output_size(28, 4, padding=1) == 27
     assert ops.conv_output_size(28, 4, padding="same") == 28
