@@ -20,7 +20,7 @@ from pyconvx.ops.geometry import as_int, window
 _DTYPES = [np.float32, np.float64]
 
 
-class FilterBank(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class FilterBank(TransformerMixin, BaseEstimator):
     """Filter images with several classic kernels; each answer at each pixel is a feature.
 
     Parameters
