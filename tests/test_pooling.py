@@ -159,7 +159,7 @@ def test_derivative_of_max_pooling():
 
 
 def test_sizes_of_the_notes():
-    """11 x 11 pools to 5 x 5, or in ceil mode to 6 x 6 (R49, R50)."""
+    """11 x 11 pools to 5 x 5, or in ceil mode to 6 x 6."""
     x = np.zeros((1, 11, 11, 2))
     assert ops.max_pool2d(x, 2)[0].shape == (1, 5, 5, 2)
     assert ops.max_pool2d(x, 2, ceil_mode=True)[0].shape == (1, 6, 6, 2)

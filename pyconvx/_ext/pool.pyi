@@ -25,11 +25,11 @@ def winner_to_argmax(
 def argmax_scatter(dy: Floats, argmax: npt.NDArray[np.int64], dx: Floats, n_threads: int, /) -> None: ...
 def avg_pool(
     x: Floats, y: Floats, KH: int, KW: int, stride_h: int, stride_w: int, pad_top: int, pad_left: int,
-    pad_bottom: int, pad_right: int, include_pad: bool, n_threads: int, /,
+    pad_bottom: int, pad_right: int, include_pad: int, n_threads: int, /,
 ) -> None: ...  # fmt: skip
 def avg_pool_backward(
     dy: Floats, dx: Floats, KH: int, KW: int, stride_h: int, stride_w: int, pad_top: int, pad_left: int,
-    pad_bottom: int, pad_right: int, include_pad: bool, n_threads: int, /,
+    pad_bottom: int, pad_right: int, include_pad: int, n_threads: int, /,
 ) -> None: ...  # fmt: skip
 def global_avg_pool(x: Floats, y: Floats, n_threads: int, /) -> None: ...
 def global_avg_pool_backward(dy: Floats, dx: Floats, n_threads: int, /) -> None: ...

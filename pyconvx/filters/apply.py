@@ -1,0 +1,70 @@
+"""One kernel over one image or many: cross-correlation of each channel on its own."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyconvx._types import FloatArray, Padding
+from pyconvx.filters.kernels import get_kernel
+from pyconvx.ops import conv2d
+
+
+def apply_filter(
+    image: npt.ArrayLike, kernel: str | npt.ArrayLike, *, padding: Padding = "same"
+) -> FloatArray:
+    """Filter an image.
+
+    Parameters
+    ----------
+    image : array of shape (H, W), (H, W, C) or (N, H, W, C)
+        float64 stays float64, all other kinds of numbers are computed in float32. Three axes are one image
+        with channels: give grey images in a batch a last axis of 1.
+    kernel : str or array of shape (KH, KW)
+        A name of `pyconvx.filters.KERNELS`, or numbers of your own; not flipped.
+    padding : int, (height, width), ((top, bottom), (left, right)), "same" or "valid"
+        Zeros around the image; "same" keeps its size. At a border the zeros look like a dark edge.
+
+    Returns
+    -------
+    array with as many axes as `image`
+        Each channel filtered on its own.
+
+    Raises
+    ------
+    TypeError
+        If the image holds no real numbers.
+    ValueError
+        If a shape or name does not fit, or the kernel exceeds the padded image.
+
+    Examples
+    --------
+    >>> from pyconvx.filters import SEVEN, apply_filter
+    >>> apply_filter(SEVEN, "horizontal", padding="valid")
+    array([[ 3.,  2.,  2.],
+           [-1., -1.,  0.],
+           [-1.,  0.,  0.]])
+    """
+    pixels = _as_float(image)
+    if pixels.ndim not in (2, 3, 4):
+        raise ValueError(
+            f"apply_filter: image must have shape (H, W), (H, W, C) or (N, H, W, C), got {pixels.shape}"
+        )
+    shape = {2: (1, *pixels.shape, 1), 3: (1, *pixels.shape), 4: pixels.shape}[pixels.ndim]
+    taps = np.asarray(get_kernel(kernel), pixels.dtype)
+    C = shape[3]
+    kernels = np.repeat(taps[:, :, None, None], C, axis=3)
+    y = conv2d(pixels.reshape(shape), kernels, padding=padding, groups=C)
+    if pixels.ndim == 2:
+        return y[0, :, :, 0]
+    return y[0] if pixels.ndim == 3 else y
+
+
+def _as_float(image: npt.ArrayLike) -> npt.NDArray[Any]:
+    """The image in float64 if it is that already, else in float32."""
+    if isinstance(image, np.ma.MaskedArray):
+        raise TypeError("apply_filter: image is a masked array; fill it first, hidden values would be used")
+    pixels = np.asarray(image)
+    if pixels.dtype.kind not in "buif":
+        raise TypeError(f"apply_filter: image must hold real numbers, got {pixels.dtype}")
+    return pixels if pixels.dtype.newbyteorder("=") == np.float64 else pixels.astype(np.float32)

@@ -1,0 +1,213 @@
+"""FilterBank: classic kernels as a scikit-learn transformer, features for any classifier without training."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from pyconvx._threads import resolve_threads
+from pyconvx._types import FloatArray, Padding
+from pyconvx.filters.kernels import get_kernel
+from pyconvx.ops import conv2d
+from pyconvx.ops.geometry import as_int, window
+
+# Whatever is not float64 already is computed in float32.
+_DTYPES = [np.float32, np.float64]
+
+
+class FilterBank(TransformerMixin, BaseEstimator):
+    """Filter images with several classic kernels; each answer at each pixel is a feature.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of `pyconvx.filters.KERNELS`.
+    image_shape : (int, int) or (int, int, int), optional
+        (H, W) or (H, W, C) of the images in flat rows. Without it a flat row is a signal, an image one
+        pixel high. Images of three or four axes carry their own shape.
+    padding : int, (height, width), ((top, bottom), (left, right)), "same" or "valid"
+        Zeros around the images, as for `apply_filter`.
+    n_jobs : int, optional
+        Threads; None takes OpenMP's limit, -1 all processors. It does not change the result.
+
+    Attributes
+    ----------
+    input_shape_ : (int, int, int)
+        (H, W, C) of the images.
+    output_shape_ : (int, int, int)
+        (OH, OW, C * kernels) before flattening; a channel's answers lie side by side.
+    n_features_in_ : int
+        H * W * C.
+    feature_names_in_ : array of str
+        Names of the columns, where X was a data frame with such.
+
+    Notes
+    -----
+    uint8 images are not scaled: put a scaler behind, or divide by 255 before.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from pyconvx.filters import FilterBank
+    >>> X, y = load_digits(return_X_y=True)
+    >>> bank = FilterBank(names=("sobel_x", "sobel_y"), image_shape=(8, 8)).fit(X)
+    >>> bank.transform(X).shape, bank.output_shape_
+    ((1797, 128), (8, 8, 2))
+    >>> bank.get_feature_names_out()[:2].tolist()
+    ['sobel_x_0_0', 'sobel_y_0_0']
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str] = ("sobel_x", "sobel_y", "laplacian", "gaussian_blur"),
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        padding: Padding = "same",
+        n_jobs: int | None = None,
+    ) -> None:
+        self.names = names
+        self.image_shape = image_shape
+        self.padding = padding
+        self.n_jobs = n_jobs
+
+    def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
+        """Learn the images' shape; nothing else is learnt.
+
+        Parameters
+        ----------
+        X : array of shape (n, H, W, C), (n, H, W) or (n, features)
+            Images, channels last; grey images; or flat rows, see `image_shape`.
+        y : None
+            Ignored.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter is of the wrong kind, or a shape does not fit.
+        """
+        kernels = self._kernels()
+        resolve_threads(self.n_jobs, name="n_jobs")
+        images = self._images(X, reset=True)
+        shape = images.shape[1:]
+        view = window("FilterBank", shape[:2], kernels.shape[:2], padding=self.padding)
+        self.input_shape_ = shape
+        self.output_shape_ = (view.OH, view.OW, shape[2] * kernels.shape[2])
+        return self
+
+    def transform(self, X: npt.ArrayLike) -> FloatArray:
+        """Filter images.
+
+        Parameters
+        ----------
+        X : array
+            As for `fit`; flat rows and images of the fitted shape are interchangeable.
+
+        Returns
+        -------
+        array of shape (n, OH * OW * C * kernels)
+            float64 for float64 input, else float32.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If the images have another shape.
+        """
+        check_is_fitted(self)
+        images = self._images(X, reset=False)
+        C = images.shape[3]
+        # one group per channel, each with all the kernels
+        kernels = np.tile(self._kernels().astype(images.dtype), C)[:, :, None, :]
+        threads = resolve_threads(self.n_jobs, name="n_jobs")
+        y = conv2d(images, kernels, padding=self.padding, groups=C, n_threads=threads)
+        return y.reshape(len(y), -1)
+
+    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> npt.NDArray[Any]:
+        """Names of the outputs: kernel, row, column and, where there are several, channel.
+
+        Parameters
+        ----------
+        input_features : sequence of str, optional
+            Checked, as scikit-learn asks, and not used otherwise.
+
+        Raises
+        ------
+        ValueError
+            If `input_features` are not those of `fit`.
+        """
+        check_is_fitted(self)
+        if input_features is not None:
+            if len(input_features) != self.n_features_in_:
+                raise ValueError(
+                    f"input_features should have length equal to number of features "
+                    f"({self.n_features_in_}), got {len(input_features)}"
+                )
+            known = getattr(self, "feature_names_in_", None)
+            if known is not None and not np.array_equal(known, np.asarray(input_features, object)):
+                raise ValueError("input_features is not equal to feature_names_in_")
+        OH, OW, _ = self.output_shape_
+        C = self.input_shape_[2]
+        tails = [f"_{c}" if C > 1 else "" for c in range(C)]
+        return np.array(
+            [
+                f"{name}_{i}_{j}{c}"
+                for i in range(OH)
+                for j in range(OW)
+                for c in tails
+                for name in self.names
+            ],
+            dtype=object,
+        )
+
+    def __sklearn_tags__(self) -> Tags:
+        """Images of three axes are taken too; the dtype is kept."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _kernels(self) -> npt.NDArray[np.float64]:
+        """The kernels, (KH, KW, kernels)."""
+        if isinstance(self.names, str) or not isinstance(self.names, Sequence | np.ndarray):
+            raise TypeError(f"names must be a sequence of kernel names, got {self.names!r}")
+        if not len(self.names) or not all(isinstance(name, str) for name in self.names):
+            raise ValueError(f"names must hold one kernel name or more, and only strings, got {self.names!r}")
+        return np.stack([get_kernel(name) for name in self.names], axis=2)
+
+    def _images(self, X: npt.ArrayLike, *, reset: bool) -> FloatArray:
+        """X as (n, H, W, C), checked against the fitted shape."""
+        if (X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim) == 2:
+            # the public check, which also knows data frames with their names, and sparse matrices
+            rows: FloatArray = validate_data(self, X, dtype=_DTYPES, reset=reset)
+            shape = self._row_shape(rows.shape[1]) if reset else self.input_shape_
+            return rows.reshape(len(rows), *shape)
+        images: FloatArray = check_array(X, dtype=_DTYPES, allow_nd=True, estimator=self, input_name="X")
+        if images.ndim == 3:
+            images = images[:, :, :, None]
+        if images.ndim != 4:
+            raise ValueError(f"X must be images of shape (n, H, W, C) or (n, H, W), got shape {images.shape}")
+        if reset:
+            self.n_features_in_ = math.prod(images.shape[1:])
+        elif images.shape[1:] != self.input_shape_:
+            raise ValueError(
+                f"X has images of shape {images.shape[1:]}, but FilterBank was fitted on {self.input_shape_}"
+            )
+        return images
+
+    def _row_shape(self, features: int) -> tuple[int, int, int]:
+        """(H, W, C) of the image in a flat row."""
+        if self.image_shape is None:
+            return 1, features, 1
+        shape = tuple(as_int("image_shape", size, 1) for size in self.image_shape)
+        if len(shape) not in (2, 3) or math.prod(shape) != features:
+            raise ValueError(
+                f"image_shape {self.image_shape} does not fit rows of {features} features: "
+                f"give (H, W) or (H, W, C) with H * W * C = {features}"
+            )
+        return shape[0], shape[1], shape[2] if len(shape) == 3 else 1
