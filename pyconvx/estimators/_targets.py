@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
+from sklearn.utils import assert_all_finite
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
@@ -32,6 +33,7 @@ def check_labels(estimator: Any, X: Array, y: Any) -> Array:
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None"
         )
     labels: Array = column_or_1d(y, warn=True)
+    assert_all_finite(labels, input_name="y")
     check_consistent_length(X, labels)
     check_classification_targets(labels)
     return labels
@@ -58,9 +60,9 @@ def check_weights(sample_weight: Any, n: int, name: str = "sample_weight") -> Fl
     """Weights as float64 (n,): finite, not negative, not all zero."""
     if sample_weight is None:
         return np.ones(n)
-    if np.ndim(sample_weight) == 0:
-        sample_weight = np.full(n, sample_weight)
     weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.ndim == 0:
+        weights = np.full(n, weights)
     if weights.shape != (n,):
         raise ValueError(f"{name}.shape == {weights.shape}, expected {(n,)}!")
     if not np.isfinite(weights).all():
