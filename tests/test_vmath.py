@@ -11,19 +11,19 @@ import pytest
 from isa import FUSED, LEVELS, load
 
 BOUNDS = {
-    ("exp", 32): 1.1,
+    ("exp", 32): 0.9,
     ("expm1_neg", 32): 1.2,
     ("log", 32): 1.0,
     ("tanh", 32): 2.5,
-    ("sigmoid", 32): 2.4,
+    ("sigmoid", 32): 1.8,
     ("softplus", 32): 2.1,
-    ("normal_cdf", 32): 4.2,
-    ("exp", 64): 1.0,
+    ("normal_cdf", 32): 4.1,
+    ("exp", 64): 0.8,
     ("expm1_neg", 64): 1.2,
-    ("log", 64): 1.2,
+    ("log", 64): 1.4,
     ("tanh", 64): 2.6,
-    ("sigmoid", 64): 2.2,
-    ("softplus", 64): 1.8,
+    ("sigmoid", 64): 1.7,
+    ("softplus", 64): 1.9,
     ("normal_cdf", 64): 3.5,
 }
 FUNCTIONS = tuple(dict.fromkeys(name for name, _ in BOUNDS))

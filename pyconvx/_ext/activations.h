@@ -32,6 +32,7 @@ typedef struct {
                act_##name##_gradient_float, act_##name##_rows_double,                          \
                act_##name##_gradient_double } }
 
+/* NON_DECREASING is meant up to rounding: sigmoid and softplus may step down by an ulp. */
 static const named_activation BUILT_INS[] = {
     BUILT_IN(identity, PYCONVX_FROM_OUTPUT | PYCONVX_NON_DECREASING),
     BUILT_IN(relu, PYCONVX_FROM_OUTPUT | PYCONVX_NON_DECREASING),
