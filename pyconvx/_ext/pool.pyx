@@ -196,16 +196,19 @@ def max_pool_backward(
 
 cdef void winner_to_argmax_part(const tap[:, :, :, ::1] winner, int64_t[:, :, :, ::1] argmax, Axis a, Axis b,
                                 Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
-    cdef Py_ssize_t OH = winner.shape[1], units = winner.shape[0] * OH, unit, n, oh, ow, c, h, w, number
+    cdef Py_ssize_t OH = winner.shape[1], units = winner.shape[0] * OH, unit, n, oh, ow, c, start, row
+    # a quotient by a product, because integers are divided one by one: half a tap away from every integer,
+    # the rounding of a number below 2**31 cannot reach one
+    cdef double inverse = 1.0 / b.kernel
+    cdef Py_ssize_t next_row = a.dilation * b.size - b.kernel * b.dilation
     for unit in range(units * t // parts, units * (t + 1) // parts):
         n = unit // OH
         oh = unit % OH
         for ow in range(winner.shape[2]):
+            start = (oh * a.stride - a.before) * b.size + ow * b.stride - b.before
             for c in range(winner.shape[3]):
-                number = winner[n, oh, ow, c]
-                h = oh * a.stride - a.before + number // b.kernel * a.dilation
-                w = ow * b.stride - b.before + number % b.kernel * b.dilation
-                argmax[n, oh, ow, c] = h * b.size + w
+                row = <int32_t>((winner[n, oh, ow, c] + 0.5) * inverse)
+                argmax[n, oh, ow, c] = start + row * next_row + winner[n, oh, ow, c] * b.dilation
 
 
 def winner_to_argmax(

@@ -10,7 +10,7 @@ from pyconvx._types import FloatArray, Padding, Pair, Shape
 from pyconvx.ops.geometry import Window, as_int, as_pair, check_size, window
 
 # Starting a second thread costs about as much as pooling this many bytes.
-ONE_THREAD_BYTES = 256 * 1024
+ONE_THREAD_BYTES = 512 * 1024
 
 
 def pool_threads(n_threads: int | None, array: FloatArray) -> int:
