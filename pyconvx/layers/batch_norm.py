@@ -79,7 +79,7 @@ class BatchNorm(Layer):
         """Mean and variance of each channel, in double precision."""
         C = x.shape[-1]
         mean, variance = np.empty(C), np.empty(C)
-        scratch = context.workspace.take((16, C), np.float64)
+        scratch = context.workspace.take((pointwise.block_count(len(x)), C), np.float64)
         pointwise.batch_moments(x.reshape(len(x), -1, C), mean, variance, scratch, context.n_threads)
         return mean, variance
 
@@ -91,7 +91,7 @@ class BatchNorm(Layer):
         C = x.shape[-1]
         shape = (len(x), x.size // (len(x) * C), C)
         dx = context.workspace.take(x.shape, x.dtype)
-        scratch = context.workspace.take((2 * 16, C), np.float64)
+        scratch = context.workspace.take((pointwise.block_count(len(x)) + 2, 2 * C), np.float64)
         spare = np.zeros(C, x.dtype)
         pointwise.batch_norm_backward(
             x.reshape(shape), dy.reshape(shape), mean, inverse, params["gamma"], dx.reshape(shape),

@@ -197,7 +197,8 @@ def window(
     """
     (H, W), (KH, KW) = size, kernel_size
     strides = as_pair(f"{where}: stride", stride, 1)
-    dilations = as_pair(f"{where}: dilation", dilation, 1)
+    gaps = as_pair(f"{where}: dilation", dilation, 1)
+    dilations = (gaps[0] if KH > 1 else 1, gaps[1] if KW > 1 else 1)  # one tap has no gaps
     extents = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel_size, strict=True))
     sides = as_padding(padding)
     if isinstance(sides, str):
