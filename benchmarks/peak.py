@@ -41,7 +41,14 @@ class Peak:
         source = Path(self._folder.name, "peak.c")
         source.write_text(SOURCE.format(width=_width(), real=real))
         library = source.with_suffix(".so")
-        flags = ["-O3", "-march=native", "-mprefer-vector-width=512", "-ffp-contract=fast", "-shared", "-fPIC"]
+        flags = [
+            "-O3",
+            "-march=native",
+            "-mprefer-vector-width=512",
+            "-ffp-contract=fast",
+            "-shared",
+            "-fPIC",
+        ]
         subprocess.run(["cc", *flags, str(source), "-o", str(library)], check=True)
         self._spin = ctypes.CDLL(str(library)).spin
         self._spin.restype = ctypes.c_double

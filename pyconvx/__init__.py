@@ -1,24 +1,33 @@
 """pyconvx: convolutional networks for people who live in scikit-learn.
 
-    CNNClassifier        the estimator
-    ImageScaler          standardises the channels of images
-    layers               values to build networks from
-    ops                  convolution and pooling on arrays
-    filters              classic kernels, and a transformer that applies them
-    activations, initializers, losses, solvers, schedules
-                         families of plugins, each with a registry
-    testing              checks for authors of plugins
+CNNClassifier        the estimator
+ImageScaler          standardises the channels of images
+layers               values to build networks from
+ops                  convolution and pooling on arrays
+filters              classic kernels, and a transformer that applies them
+activations, initializers, losses, solvers, schedules
+                     families of plugins, each with a registry
+testing              checks for authors of plugins
 """
 
 import importlib.metadata
 from pathlib import Path
 
-from pyconvx.estimators import CNNClassifier
+from pyconvx._show_versions import show_versions
+from pyconvx.estimators import CNNClassifier, ImageScaler
 from pyconvx.exceptions import DivergenceError, ModelFileError, PluginError
 
 __version__ = importlib.metadata.version("pyconvx")
 
-__all__ = ["CNNClassifier", "DivergenceError", "ModelFileError", "PluginError", "get_include"]
+__all__ = [
+    "CNNClassifier",
+    "DivergenceError",
+    "ImageScaler",
+    "ModelFileError",
+    "PluginError",
+    "get_include",
+    "show_versions",
+]
 
 
 def get_include() -> str:

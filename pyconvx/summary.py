@@ -121,7 +121,7 @@ class Summary:
 
     def _cells(self) -> list[tuple[str, ...]]:
         """The table as text."""
-        cells = [("input", "", _shape(self.input_shape), "", "", "", "")]
+        cells: list[tuple[str, ...]] = [("input", "", _shape(self.input_shape), "", "", "", "")]
         for row in self.rows:
             field = "all" if row.receptive_field is None else "x".join(map(str, row.receptive_field))
             size = _amount(row.n_bytes, "B")

@@ -84,9 +84,7 @@ def receptive_field(entry):
 
 def conv_stack(entry, padded=True):
     return [
-        layers.Conv2D(
-            row["filters"], row["kernel"], stride=row["stride"], padding=row["padding"] if padded else 0
-        )
+        layers.Conv2D(row["filters"], row["kernel"], stride=row["stride"], padding=row["padding"] if padded else 0)
         for row in entry["params"]["layers"]
     ]
 
@@ -156,9 +154,7 @@ def macs(entry):
     right = entry["correct_value"]
     if "total" in right:
         names = ("Conv1", "Conv2", "FC1", "FC2")
-        assert dict(zip(names, costs(DIGITS, (28, 28, 1)), strict=True)) == {
-            name: right[name] for name in names
-        }
+        assert dict(zip(names, costs(DIGITS, (28, 28, 1)), strict=True)) == {name: right[name] for name in names}
         steps = [(3, 1), (2, 2), (3, 1), (2, 2)]
         for n, name in enumerate(("conv1", "pool1", "conv2", "pool2"), start=1):
             assert field(*steps[:n]) == right[f"receptive_field_{name}"]

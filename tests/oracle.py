@@ -49,8 +49,7 @@ def output_size(size, kernel_size, stride=1, padding=(0, 0), dilation=1, ceil_mo
 def output_sizes(size, kernel_size, stride=ONE, padding=NO_PADDING, dilation=ONE, ceil_mode=False):
     """Both axes."""
     return tuple(
-        output_size(*axis, ceil_mode)
-        for axis in zip(size, kernel_size, stride, padding, dilation, strict=True)
+        output_size(*axis, ceil_mode) for axis in zip(size, kernel_size, stride, padding, dilation, strict=True)
     )
 
 

@@ -228,8 +228,7 @@ def test_concurrent_calls():
     expected = activations.gelu.forward(x)
     results = []
     workers = [
-        threading.Thread(target=lambda: results.append(activations.gelu.forward(x, n_threads=2)))
-        for _ in range(4)
+        threading.Thread(target=lambda: results.append(activations.gelu.forward(x, n_threads=2))) for _ in range(4)
     ]
     for worker in workers:
         worker.start()

@@ -163,7 +163,5 @@ def test_border_pixels_are_seen_less():
     """Once in a corner, nine times in the middle; with padding 1 still only four times."""
     x, ones = np.zeros((1, 6, 6, 1)), np.ones((3, 3, 1, 1))
     for padding, corner in [(0, 1), (1, 4)]:
-        seen = ops.conv2d_backward(
-            np.ones_like(ops.conv2d(x, ones, padding=padding)), x, ones, padding=padding
-        )[0]
+        seen = ops.conv2d_backward(np.ones_like(ops.conv2d(x, ones, padding=padding)), x, ones, padding=padding)[0]
         assert (seen[0, 0, 0, 0], seen[0, 3, 3, 0]) == (corner, 9)

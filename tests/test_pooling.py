@@ -49,9 +49,7 @@ def check_max(shape, size, stride, padding, dilation, ceil_mode, dtype, seed=0):
     rng = np.random.default_rng(seed)
     size_, stride_, sides, dilation_ = spelt_out(shape, size, stride, padding, dilation)
     x = oracle.integer_array(rng, shape, dtype)
-    y, argmax = ops.max_pool2d(
-        x, size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
-    )
+    y, argmax = ops.max_pool2d(x, size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)
     expected, places = oracle.max_pool2d(x, size_, stride_, sides, dilation_, ceil_mode)
     assert y.dtype == dtype
     np.testing.assert_array_equal(y, expected)

@@ -70,9 +70,7 @@ def test_cosine():
 
 def test_cosine_warm_up():
     schedule = Cosine(warm_up=2, floor=0.1)
-    assert [schedule.factor(at(e)) for e in (0, 0.5, 1, 2, 6, 10)] == pytest.approx(
-        [0, 0.25, 0.5, 1, 0.55, 0.1]
-    )
+    assert [schedule.factor(at(e)) for e in (0, 0.5, 1, 2, 6, 10)] == pytest.approx([0, 0.25, 0.5, 1, 0.55, 0.1])
     assert Cosine(warm_up=10).factor(at(5)) == pytest.approx(0.5)
     assert Cosine(warm_up=10).factor(at(10)) == 0
 

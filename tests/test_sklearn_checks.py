@@ -7,9 +7,9 @@ import sys
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from pyconvx import CNNClassifier
+from pyconvx import CNNClassifier, ImageScaler
 
-ESTIMATORS = [CNNClassifier(max_iter=10)]
+ESTIMATORS = [CNNClassifier(max_iter=10), ImageScaler()]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -97,9 +97,7 @@ def points(function, bits):
     elif function == "normal_cdf":
         x = np.concatenate([-(2.0 ** np.arange(-20, 5 if bits == 64 else 4)), 2.0 ** np.arange(-20, 3)])
     else:
-        x = np.concatenate(
-            [rng.uniform(low, -low, 20000), rng.uniform(-6, 6, 60000), rng.normal(size=20000) ** 9]
-        )
+        x = np.concatenate([rng.uniform(low, -low, 20000), rng.uniform(-6, 6, 60000), rng.normal(size=20000) ** 9])
     if function == "expm1_neg":
         x = -np.abs(x)
     return np.clip(x, low, None if function == "log" else -low).astype(f"float{bits}")
@@ -127,9 +125,7 @@ def test_levels_with_fma_give_equal_bits(function, bits):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize(
-    ("dtype", "start", "stop"), [(np.float32, -103.9, -87.4), (np.float64, -745.1, -708.5)]
-)
+@pytest.mark.parametrize(("dtype", "start", "stop"), [(np.float32, -103.9, -87.4), (np.float64, -745.1, -708.5)])
 def test_subnormal_results_are_rounded_not_flushed(level, dtype, start, stop):
     x = np.linspace(start, stop, 1001).astype(dtype)
     y = evaluate(level, "exp", x)

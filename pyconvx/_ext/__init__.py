@@ -13,13 +13,11 @@ The modules take arrays, sizes and a thread count. They check nothing: `pyconvx.
 import os
 from pathlib import Path
 
-from . import cpu
+from pyconvx._ext import cpu as cpu
 
 LEVELS = ("baseline", "v3", "v4")
 _here = Path(__file__).parent
-AVAILABLE = tuple(
-    name for name in LEVELS[: LEVELS.index(cpu.level()) + 1] if (_here / name).is_dir()
-)
+AVAILABLE = tuple(name for name in LEVELS[: LEVELS.index(cpu.level()) + 1] if (_here / name).is_dir())
 
 
 def _choose() -> str:

@@ -22,7 +22,7 @@ _BATCH_BYTES = 1 << 25  # memory of the maps that a batch of predictions may tak
 _MOST_ROWS = 512
 
 
-class ImageNetwork(BaseEstimator):  # type: ignore[misc]
+class ImageNetwork(BaseEstimator):
     """An estimator with a network; the parameters are those of `CNNClassifier`."""
 
     network_: Network

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin as CallbackSupportMixin
+    from sklearn.callback import with_callbacks as with_callbacks
 except ImportError:
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
@@ -51,7 +52,10 @@ class FitTask:
         task, self._epoch = self._epoch, None
         return bool(
             task.call_on_fit_task_end(
-                estimator=self._estimator, **self._data, metadata=metadata, reconstruction_attributes=attributes
+                estimator=self._estimator,
+                **self._data,
+                metadata=metadata,
+                reconstruction_attributes=attributes,
             )
         )
 

@@ -11,8 +11,21 @@ import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
 from pyconvx._types import Array, Shape
+from pyconvx.estimators import _parameters as rule
 
 _CHUNK = 1 << 22  # numbers that a finite check casts at a time
+
+# The parameters that say how X is laid out.
+SHAPE_RULES = {
+    "image_shape": rule.either(
+        rule.Rule(
+            lambda v: isinstance(v, (tuple, list)) and len(v) in (2, 3) and rule.sizes.accepts(v),
+            "two or three ints in the range [1, inf)",
+        ),
+        rule.nothing,
+    ),
+    "data_format": rule.choice("channels_last", "channels_first"),
+}
 
 
 def channels_last(shape: Shape, data_format: str) -> Shape:
@@ -116,9 +129,10 @@ def check_same_kind(estimator: Any, X: Array, name: str = "X") -> None:
 
 def computing_dtype(dtype: Any, X: Array) -> np.dtype[Any]:
     """The precision of the network: float64 stays, everything else computes in float32."""
-    if dtype is not None:
-        return np.dtype(dtype)
-    return np.dtype(np.float64 if X.dtype.newbyteorder("=") == np.float64 else np.float32)
+    if dtype is None:
+        dtype = np.float64 if X.dtype.newbyteorder("=") == np.float64 else np.float32
+    chosen: np.dtype[Any] = np.dtype(dtype)
+    return chosen
 
 
 def check_cast(X: Array, dtype: np.dtype[Any]) -> None:

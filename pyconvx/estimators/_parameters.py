@@ -32,7 +32,8 @@ def real(low: float, high: float = np.inf, *, above: bool = False) -> Rule:
     def accepts(value: Any) -> bool:
         if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
             return False
-        return bool((low < value if above else low <= value) and value < high)
+        number = float(value)
+        return (low < number if above else low <= number) and number < high
 
     return Rule(accepts, f"a float in the range {'(' if above else '['}{low}, {high})")
 

@@ -23,10 +23,8 @@ _SCALARS = {
 
 def hidden_layers(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, ...]:
     """Everything before the output layer, flat at its end."""
-    if params["layers"] is not None:
-        chosen = _given(params["layers"])
-    else:
-        chosen = _default_stack(params, input_shape)
+    given = params["layers"]
+    chosen = _default_stack(params, input_shape) if given is None else _given(given)
     shape = [input_shape, *output_shapes(chosen, input_shape)][-1]
     return chosen if len(shape) == 1 else (*chosen, Flatten())
 
@@ -87,12 +85,15 @@ def output_layer(n_outputs: int) -> Layer:
 
 def make_solver(params: dict[str, Any]) -> solvers.Solver:
     """The solver; with a name the estimator's scalar parameters apply."""
-    return _with_scalars(solvers.registry.resolve(params["solver"]), params["solver"], params)
+    made: solvers.Solver = _with_scalars(solvers.registry.resolve(params["solver"]), params["solver"], params)
+    return made
 
 
 def make_schedule(params: dict[str, Any]) -> schedules.Schedule:
     """The schedule; with a name the estimator's scalar parameters apply."""
-    return _with_scalars(schedules.registry.resolve(params["learning_rate"]), params["learning_rate"], params)
+    chosen = params["learning_rate"]
+    made: schedules.Schedule = _with_scalars(schedules.registry.resolve(chosen), chosen, params)
+    return made
 
 
 def _with_scalars(made: Any, value: Any, params: dict[str, Any]) -> Any:

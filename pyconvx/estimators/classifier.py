@@ -3,99 +3,32 @@
 Parameters, defaults and attributes are those of MLPClassifier wherever both do the same thing.
 """
 
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import check_scoring
 from sklearn.utils.validation import check_is_fitted
 
-from pyconvx import activations, initializers, losses, schedules, solvers
+from pyconvx import activations, losses
 from pyconvx._types import Array, FloatArray, Padding
-from pyconvx.estimators import _images, _stack
-from pyconvx.estimators import _parameters as rule
-from pyconvx.estimators._base import ImageNetwork
-from pyconvx.estimators._callbacks import CallbackSupportMixin, FitTask, with_callbacks
+from pyconvx.estimators import _images
+from pyconvx.estimators._callbacks import CallbackSupportMixin, with_callbacks
+from pyconvx.estimators._parameters import check_parameters
+from pyconvx.estimators._rules import CLASSIFIER_RULES
 from pyconvx.estimators._targets import (
-    Codes,
     Validation,
     check_labels,
     check_weights,
     distinct,
     encode,
-    hold_out,
     with_class_weight,
 )
+from pyconvx.estimators._training import TrainedClassifier
 from pyconvx.losses import CrossEntropy
-from pyconvx.ops.geometry import as_padding
-from pyconvx.training import Settings, Trainer
-from pyconvx.training.trainer import Epoch
 
 
-def _legal_padding(value: Any) -> bool:
-    try:
-        as_padding(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-_RULES = {
-    "filters": rule.sizes,
-    "kernel_size": rule.pair,
-    "pool_size": rule.pair,
-    "padding": rule.Rule(_legal_padding, 'an int, a pair, a pair of pairs, "same" or "valid"'),
-    "hidden_layer_sizes": rule.sizes,
-    "activation": rule.plugin(activations.registry),
-    "dropout": rule.real(0, 1),
-    "batch_norm": rule.boolean,
-    "initializer": rule.plugin(initializers.registry, "auto"),
-    "layers": rule.either(rule.Rule(lambda v: isinstance(v, (list, tuple)), "a sequence of layers"), rule.nothing),
-    "image_shape": rule.either(
-        rule.Rule(
-            lambda v: isinstance(v, (tuple, list)) and len(v) in (2, 3) and rule.sizes.accepts(v),
-            "two or three ints in the range [1, inf)",
-        ),
-        rule.nothing,
-    ),
-    "data_format": rule.choice("channels_last", "channels_first"),
-    "dtype": rule.Rule(
-        lambda v: v is None or (isinstance(v, (str, type, np.dtype)) and np.dtype(v) in (np.float32, np.float64)),
-        "'float32', 'float64' or None",
-    ),
-    "loss": rule.plugin(losses.registry),
-    "label_smoothing": rule.real(0, 1),
-    "solver": rule.plugin(solvers.registry),
-    "alpha": rule.real(0),
-    "batch_size": rule.either(rule.integer(1), rule.choice("auto")),
-    "learning_rate": rule.plugin(schedules.registry),
-    "learning_rate_init": rule.real(0, above=True),
-    "power_t": rule.real(0),
-    "max_iter": rule.integer(1),
-    "shuffle": rule.boolean,
-    "tol": rule.real(0),
-    "verbose": rule.verbosity,
-    "warm_start": rule.boolean,
-    "momentum": rule.real(0, 1),
-    "nesterovs_momentum": rule.boolean,
-    "early_stopping": rule.boolean,
-    "validation_fraction": rule.real(0, 1, above=True),
-    "beta_1": rule.real(0, 1),
-    "beta_2": rule.real(0, 1),
-    "epsilon": rule.real(0, above=True),
-    "n_iter_no_change": rule.integer(1),
-    "scoring": rule.Rule(lambda v: v is None or isinstance(v, str) or callable(v), "a str, a callable or None"),
-    "class_weight": rule.either(
-        rule.choice("balanced"), rule.Rule(lambda v: isinstance(v, dict), "a dict"), rule.nothing
-    ),
-}
-
-
-class CNNClassifier(CallbackSupportMixin, ClassifierMixin, ImageNetwork):  # type: ignore[misc]
+class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
     """Convolutional network classifier.
 
     By default each entry of `filters` makes a convolution, an activation and a max pool, each entry of
@@ -285,7 +218,7 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, ImageNetwork):  # typ
         self.class_weight = class_weight
         self.n_jobs = n_jobs
 
-    @with_callbacks
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
         self,
         X: Any,
@@ -404,7 +337,7 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, ImageNetwork):  # typ
         if isinstance(loss, CrossEntropy):
             return np.asarray(activations.log_softmax.forward(outputs))
         with np.errstate(divide="ignore"):
-            return np.log(loss.probabilities(outputs))
+            return np.asarray(np.log(loss.probabilities(outputs)))
 
     def decision_function(self, X: Any) -> FloatArray:
         """The network's outputs before softmax, (n, n_classes); for two classes their difference, (n,)."""
@@ -424,7 +357,7 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, ImageNetwork):  # typ
 
     def _check_parameters(self) -> None:
         """Refuse illegal constructor parameters."""
-        rule.check_parameters(self, self.get_params(deep=False), _RULES)
+        check_parameters(self, self.get_params(deep=False), CLASSIFIER_RULES)
         self._threads()
 
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Array, Array]:
@@ -451,88 +384,3 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, ImageNetwork):  # typ
         if isinstance(self.loss, str) and isinstance(made, CrossEntropy):
             return CrossEntropy(label_smoothing=self.label_smoothing)
         return made
-
-    def _train(
-        self, images: Array, labels: Array, weights: FloatArray, validation: Validation | None, epochs: int | None
-    ) -> None:
-        """Run epochs and publish what came of them; `epochs` is None for a single one of partial_fit."""
-        codes = encode(labels, self.classes_)
-        index = np.flatnonzero(weights).astype(np.int64)
-        if self.early_stopping and validation is None:
-            index, held = hold_out(codes, index, self.validation_fraction, self._state.seed)
-            validation = Validation(images[held], labels[held], codes[held], weights[held])
-        trainer = self._trainer(images, index, codes, weights)
-        done_before = getattr(self, "n_iter_", 0) if epochs is None and self._state.epoch else 0
-        before, stopped = self._state.epoch, False
-        task = FitTask(self, epochs or 1, images, labels)
-        if self.verbose:
-            print(f"{self.network_.n_parameters:,} parameters, {self.network_.dtype}, {self._threads()} thread(s)")
-
-        def after_epoch(told: Epoch) -> bool:
-            self._publish(done_before + self._state.epoch - before, validation)
-            stop = task.end_epoch(self._fitted_attributes, {})
-            if not stop and told.number < (epochs or 1):
-                task.begin_epoch()
-            return stop
-
-        try:
-            _, stopped = trainer.run(epochs or 1, self._scorer(validation), after_epoch)
-        finally:
-            self._publish(done_before + self._state.epoch - before, validation)
-        if self.early_stopping and self._state.best is not None:
-            self.network_.buffer[:] = self._state.best.buffer
-            self.network_.state_buffer[:] = self._state.best.state_buffer
-        task.end(self._fitted_attributes)
-        if epochs is not None and not stopped:
-            warnings.warn(
-                f"Maximum iterations ({epochs}) reached and the training hasn't converged yet.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-
-    def _trainer(self, images: Array, index: Codes, codes: Codes, weights: FloatArray) -> Trainer:
-        """The loop for these rows."""
-        params = self.get_params(deep=False)
-        size = min(128, len(index)) if self.batch_size == "auto" else min(int(self.batch_size), len(index))
-        settings = Settings(
-            size, self.alpha, self.learning_rate_init, self.shuffle, self.tol, self.n_iter_no_change,
-            self.early_stopping, self._threads(), bool(self.verbose),
-        )  # fmt: skip
-        solver, schedule = _stack.make_solver(params), _stack.make_schedule(params)
-        return Trainer(
-            self.network_, self._loss(), solver, schedule, self._state, settings, self._samples(images), index,
-            codes[index], weights[index],
-        )  # fmt: skip
-
-    def _scorer(self, validation: Validation | None) -> Callable[[], float] | None:
-        """What scores the network after an epoch; greater is better."""
-        if validation is None:
-            return None
-        if isinstance(self.scoring, str) and self.scoring == "loss":
-            return lambda: -self._mean_loss(validation)
-        scorer = check_scoring(self, scoring=self.scoring)
-        weighted = {} if (validation.weights == 1).all() else {"sample_weight": validation.weights}
-        return lambda: float(scorer(self, validation.X, validation.y, **weighted))
-
-    def _mean_loss(self, validation: Validation) -> float:
-        """Weighted mean of the loss on validation data, without the penalty."""
-        outputs = self._run(validation.X)
-        shares = (validation.weights / validation.weights.sum()).astype(outputs.dtype)
-        value = self._loss().value_and_gradient(outputs, validation.codes, shares, np.empty_like(outputs))
-        return float(value)
-
-    def _publish(self, n_iter: int, validation: Validation | None) -> None:
-        """Fitted attributes from the state of training."""
-        state = self._state
-        self.n_iter_, self.t_ = n_iter, state.samples_seen
-        self.loss_curve_ = list(state.loss_curve)
-        self.loss_ = state.loss_curve[-1] if state.loss_curve else np.inf
-        self.best_loss_ = None if self.early_stopping else state.best_loss
-        self.validation_scores_ = list(state.validation_scores) if validation is not None else None
-        self.best_validation_score_ = state.best_score if validation is not None else None
-        self.n_parameters_, self.n_layers_ = self.network_.n_parameters, len(self.network_.layers)
-        self.n_outputs_, self.out_activation_ = len(self.classes_), "softmax"
-
-    def _fitted_attributes(self) -> dict[str, Any]:
-        """What a copy needs to predict as this estimator does now."""
-        return {"network_": self.network_, "classes_": self.classes_}

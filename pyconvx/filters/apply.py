@@ -10,9 +10,7 @@ from pyconvx.filters.kernels import get_kernel
 from pyconvx.ops import conv2d
 
 
-def apply_filter(
-    image: npt.ArrayLike, kernel: str | npt.ArrayLike, *, padding: Padding = "same"
-) -> FloatArray:
+def apply_filter(image: npt.ArrayLike, kernel: str | npt.ArrayLike, *, padding: Padding = "same") -> FloatArray:
     """Filter an image.
 
     Parameters

@@ -155,13 +155,7 @@ class FilterBank(TransformerMixin, BaseEstimator):
         C = self.input_shape_[2]
         tails = [f"_{c}" if C > 1 else "" for c in range(C)]
         return np.array(
-            [
-                f"{name}_{i}_{j}{c}"
-                for i in range(OH)
-                for j in range(OW)
-                for c in tails
-                for name in self.names
-            ],
+            [f"{name}_{i}_{j}{c}" for i in range(OH) for j in range(OW) for c in tails for name in self.names],
             dtype=object,
         )
 

@@ -30,7 +30,7 @@ class Activation(Layer):
     activation: Any = "relu"
 
     def resolved(self) -> "Activation":
-        """This layer with the activation itself instead of its name; PluginError where that is unknown.
+        """The layer with the activation itself instead of its name; PluginError where that is unknown.
 
         A network resolves its layers once, not at every step.
         """
@@ -58,7 +58,7 @@ class Activation(Layer):
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """dy * f'(x)."""
+        """Dy * f'(x)."""
         if not context.needs_dx:
             return None
         function, (x, y) = self._function(), cache

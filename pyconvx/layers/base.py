@@ -8,9 +8,9 @@ is safe.
 import dataclasses
 import functools
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -158,9 +158,12 @@ def expect_flat(layer: Layer, shape: Shape) -> int:
     return shape[0]
 
 
-def cached(function: Any) -> Any:
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def cached(function: F) -> F:
     """Remember results by layer and shape: they are asked for at every step."""
-    return functools.lru_cache(maxsize=4096)(function)
+    return functools.lru_cache(maxsize=4096)(function)  # type: ignore[return-value]
 
 
 def both(value: int | Pair) -> Pair:

@@ -71,7 +71,11 @@ class BatchNorm(Layer):
         shift = params["beta"] - mean * scale
         y = context.workspace.take(x.shape, x.dtype)
         pointwise.scale_shift(
-            x.reshape(-1, C), scale.astype(x.dtype), shift.astype(x.dtype), y.reshape(-1, C), context.n_threads
+            x.reshape(-1, C),
+            scale.astype(x.dtype),
+            shift.astype(x.dtype),
+            y.reshape(-1, C),
+            context.n_threads,
         )
         return y, (x, mean, inverse)
 

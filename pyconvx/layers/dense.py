@@ -62,7 +62,14 @@ class Dense(Layer):
         y = context.workspace.take(shape, x.dtype)
         after = context.workspace.take(shape, x.dtype) if keep else y
         _dense.forward(
-            x, params["weights"], params.get("bias"), y, context.workspace, context.n_threads, after, activation
+            x,
+            params["weights"],
+            params.get("bias"),
+            y,
+            context.workspace,
+            context.n_threads,
+            after,
+            activation,
         )
         return after, (x, y)
 

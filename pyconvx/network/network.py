@@ -227,7 +227,9 @@ class Network:
         self.buffer, self.state_buffer = state["buffer"], state["state_buffer"]
         sizes = (self._layout.size,), (self._layout.state_size,)
         if (self.buffer.shape, self.state_buffer.shape) != sizes or self.buffer.dtype != self.dtype:
-            raise ModelFileError(f"buffers of shape {self.buffer.shape} do not fit a network that needs {sizes[0]}")
+            raise ModelFileError(
+                f"buffers of shape {self.buffer.shape} do not fit a network that needs {sizes[0]}"
+            )
         self._make_views()
 
     def __repr__(self) -> str:

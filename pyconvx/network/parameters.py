@@ -89,9 +89,7 @@ def default_initializers(layers: Sequence[Layer]) -> dict[str, str]:
     return result | dict.fromkeys(waiting, "xavier_uniform")
 
 
-def initial_values(
-    name: str, spec: ParameterSpec, default: object, trainable: bool, seed: int
-) -> FloatArray:
+def initial_values(name: str, spec: ParameterSpec, default: object, trainable: bool, seed: int) -> FloatArray:
     """Starting values of one array, from random numbers that depend on the seed and its name alone.
 
     Raises
@@ -115,7 +113,9 @@ def _refuse_symmetry(name: str, chosen: object, values: FloatArray) -> None:
     """All filters equal get equal gradients and stay equal; all zero, ReLUs pass no gradient at all."""
     remedy = "use a random initializer such as 'he_uniform', or freeze the layer"
     if not values.any():
-        raise ValueError(f"{name}: initializer {chosen!r} starts the kernel all zero, it would not learn: {remedy}")
+        raise ValueError(
+            f"{name}: initializer {chosen!r} starts the kernel all zero, it would not learn: {remedy}"
+        )
     if values.shape[-1] > 1 and (values == values[..., :1]).all():
         raise ValueError(
             f"{name}: initializer {chosen!r} starts all {values.shape[-1]} filters equal, they would stay "

@@ -1,7 +1,7 @@
 """Array functions: convolution, pooling and their gradients, for people who want no layers.
 
-    geometry      output sizes, padding, windows
-    convolution   conv2d, conv2d_backward
+geometry      output sizes, padding, windows
+convolution   conv2d, conv2d_backward
 """
 
 from pyconvx.ops.convolution import conv2d, conv2d_backward

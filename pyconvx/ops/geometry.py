@@ -58,9 +58,7 @@ def as_padding(padding: object) -> str | tuple[Pair, Pair]:
     return (height, height), (width, width)
 
 
-def _output_size(
-    size: int, kernel_size: int, stride: int, padding: Pair, dilation: int, ceil_mode: bool
-) -> int:
+def _output_size(size: int, kernel_size: int, stride: int, padding: Pair, dilation: int, ceil_mode: bool) -> int:
     """Cells along one axis; 0 or less where the window does not fit."""
     room = size + sum(padding) - dilation * (kernel_size - 1) - 1
     if room < 0:

@@ -91,9 +91,7 @@ def _check_limits(activation: Any, who: str) -> None:
                 bad = row[~test(values)]
                 expect(not bad.size, who, f"{what} is NaN or infinite at x = {bad[:3]} ({row.dtype})")
         hidden = call(who, "forward of NaN", activation.forward, np.full(4, np.nan, dtype))
-        expect(
-            bool(np.isnan(hidden).all()), who, "forward turns NaN into a number: divergence would be hidden"
-        )
+        expect(bool(np.isnan(hidden).all()), who, "forward turns NaN into a number: divergence would be hidden")
 
 
 def _check_rows(activation: Any, who: str) -> None:

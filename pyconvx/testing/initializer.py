@@ -45,9 +45,7 @@ def check_initializer(plugin: object, *, kernel: bool = True) -> None:
             expect(not np.shares_memory(first, second), who, "hands the same array out twice")
         filters = kept.reshape(-1, shape[-1])
         equal = bool((filters == filters[:, :1]).all())
-        expect(
-            not (kernel and equal), who, f"all filters of shape {shape} are equal: they would learn the same"
-        )
+        expect(not (kernel and equal), who, f"all filters of shape {shape} are equal: they would learn the same")
 
 
 def _draw(initializer: Any, who: str, shape: tuple[int, ...], fan_in: int, fan_out: int) -> Array:

@@ -46,9 +46,7 @@ def check_solver(plugin: object) -> None:
         ):
             expect(first == _run(other, who, dtype, n_threads=threads), who, f"{what} other numbers")
         changed = first != _run(solver, who, dtype, renew=True)
-        expect(
-            not changed, who, "remembers something outside its slots: a clone half way gives other numbers"
-        )
+        expect(not changed, who, "remembers something outside its slots: a clone half way gives other numbers")
         _check_rest(solver, who, dtype)
     _check_quadratic(solver, who)
 

@@ -1,8 +1,8 @@
 """Training: epochs, batches, early stopping. It knows networks and nothing of estimators.
 
-    samples   images in whatever memory they are, handed out as batches
-    state     what goes on from epoch to epoch and from call to call: counters, curves, the solver's slots
-    trainer   the loop
+samples   images in whatever memory they are, handed out as batches
+state     what goes on from epoch to epoch and from call to call: counters, curves, the solver's slots
+trainer   the loop
 """
 
 from pyconvx.training.samples import Samples

@@ -127,9 +127,9 @@ class Trainer:
             speed = len(self.index) / max(time.perf_counter() - started, 1e-9)
             state.record_loss(value, settings.tol, not settings.early_stopping)
             result = None if score is None else score()
-            if result is not None and state.record_score(result, settings.tol, settings.early_stopping):
-                if settings.early_stopping:
-                    state.best = Best(self.network.buffer.copy(), self.network.state_buffer.copy())
+            better = result is not None and state.record_score(result, settings.tol, settings.early_stopping)
+            if better and settings.early_stopping:
+                state.best = Best(self.network.buffer.copy(), self.network.state_buffer.copy())
             told = Epoch(done, value, result, speed)
             if settings.verbose:
                 print(_line(told, max_epochs), flush=True)

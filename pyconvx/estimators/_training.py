@@ -1,0 +1,117 @@
+"""How an estimator trains its network: rows, loop, validation score, callbacks, fitted attributes."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
+
+from pyconvx._types import Array, FloatArray
+from pyconvx.estimators import _stack
+from pyconvx.estimators._base import ImageNetwork
+from pyconvx.estimators._callbacks import FitTask
+from pyconvx.estimators._targets import Codes, Validation, encode, hold_out
+from pyconvx.training import Settings, Trainer
+from pyconvx.training.trainer import Epoch
+
+
+class TrainedClassifier(ImageNetwork):
+    """An estimator that trains a network on classes; the parameters are those of `CNNClassifier`."""
+
+    classes_: Array
+
+    def _loss(self) -> Any:
+        """The loss, made by the estimator."""
+        raise NotImplementedError
+
+    def _train(
+        self,
+        images: Array,
+        labels: Array,
+        weights: FloatArray,
+        validation: Validation | None,
+        epochs: int | None,
+    ) -> None:
+        """Run epochs and publish what came of them; `epochs` is None for a single one of partial_fit."""
+        codes = encode(labels, self.classes_)
+        index = np.flatnonzero(weights).astype(np.int64)
+        if self.early_stopping and validation is None:
+            index, held = hold_out(codes, index, self.validation_fraction, self._state.seed)
+            validation = Validation(images[held], labels[held], codes[held], weights[held])
+        trainer = self._trainer(images, index, codes, weights)
+        done_before = getattr(self, "n_iter_", 0) if epochs is None and self._state.epoch else 0
+        before, stopped = self._state.epoch, False
+        task = FitTask(self, epochs or 1, images, labels)
+        if self.verbose:
+            print(f"{self.network_.n_parameters:,} parameters, {self.network_.dtype}, {self._threads()} thread(s)")
+
+        def after_epoch(told: Epoch) -> bool:
+            self._publish(done_before + self._state.epoch - before, validation)
+            stop = task.end_epoch(self._fitted_attributes, {})
+            if not stop and told.number < (epochs or 1):
+                task.begin_epoch()
+            return stop
+
+        try:
+            _, stopped = trainer.run(epochs or 1, self._scorer(validation), after_epoch)
+        finally:
+            self._publish(done_before + self._state.epoch - before, validation)
+        if self.early_stopping and self._state.best is not None:
+            self.network_.buffer[:] = self._state.best.buffer
+            self.network_.state_buffer[:] = self._state.best.state_buffer
+        task.end(self._fitted_attributes)
+        if epochs is not None and not stopped:
+            warnings.warn(
+                f"Maximum iterations ({epochs}) reached and the training hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def _trainer(self, images: Array, index: Codes, codes: Codes, weights: FloatArray) -> Trainer:
+        """The loop for these rows."""
+        params = self.get_params(deep=False)
+        size = min(128, len(index)) if self.batch_size == "auto" else min(int(self.batch_size), len(index))
+        settings = Settings(
+            size, self.alpha, self.learning_rate_init, self.shuffle, self.tol, self.n_iter_no_change,
+            self.early_stopping, self._threads(), bool(self.verbose),
+        )  # fmt: skip
+        solver, schedule = _stack.make_solver(params), _stack.make_schedule(params)
+        return Trainer(
+            self.network_, self._loss(), solver, schedule, self._state, settings, self._samples(images), index,
+            codes[index], weights[index],
+        )  # fmt: skip
+
+    def _scorer(self, validation: Validation | None) -> Callable[[], float] | None:
+        """What scores the network after an epoch; greater is better."""
+        if validation is None:
+            return None
+        if isinstance(self.scoring, str) and self.scoring == "loss":
+            return lambda: -self._mean_loss(validation)
+        scorer = check_scoring(self, scoring=self.scoring)
+        weighted = {} if (validation.weights == 1).all() else {"sample_weight": validation.weights}
+        return lambda: float(scorer(self, validation.X, validation.y, **weighted))
+
+    def _mean_loss(self, validation: Validation) -> float:
+        """Weighted mean of the loss on validation data, without the penalty."""
+        outputs = self._run(validation.X)
+        shares = (validation.weights / validation.weights.sum()).astype(outputs.dtype)
+        value = self._loss().value_and_gradient(outputs, validation.codes, shares, np.empty_like(outputs))
+        return float(value)
+
+    def _publish(self, n_iter: int, validation: Validation | None) -> None:
+        """Fitted attributes from the state of training."""
+        state = self._state
+        self.n_iter_, self.t_ = n_iter, state.samples_seen
+        self.loss_curve_ = list(state.loss_curve)
+        self.loss_ = state.loss_curve[-1] if state.loss_curve else np.inf
+        self.best_loss_ = None if self.early_stopping else state.best_loss
+        self.validation_scores_ = list(state.validation_scores) if validation is not None else None
+        self.best_validation_score_ = state.best_score if validation is not None else None
+        self.n_parameters_, self.n_layers_ = self.network_.n_parameters, len(self.network_.layers)
+        self.n_outputs_, self.out_activation_ = len(self.classes_), "softmax"
+
+    def _fitted_attributes(self) -> dict[str, Any]:
+        """What a copy needs to predict as this estimator does now."""
+        return {"network_": self.network_, "classes_": self.classes_}
