@@ -1,11 +1,12 @@
 """Compiled loops, one directory per instruction-set level.
 
-    cpu         the level of this processor, OpenMP's limits (baseline only)
-    conv        convolution forward, dx, dw, db
-    dense       matrix products of dense layers
-    pool        max, average and global average pooling
-    pointwise   activations, softmax, batch normalisation
-    training    losses, solver steps, batches, dropout
+    cpu            the level of this processor, OpenMP's limits (baseline only)
+    conv           convolution forward and dx
+    conv_gradient  dw and db
+    dense          matrix products of dense layers
+    pool           max, average and global average pooling
+    pointwise      activations, softmax, batch normalisation
+    training       losses, solver steps, batches, dropout
 
 The modules take arrays, sizes and a thread count. They check nothing: `pyconvx.ops` and the layers do.
 """

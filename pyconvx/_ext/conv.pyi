@@ -28,13 +28,3 @@ def backward_input(
     stride_w: int, top: int, left: int, dilation_h: int, dilation_w: int, groups: int, scratch: Floats,
     n_threads: int, /,
 ) -> None: ...  # fmt: skip
-def backward_kernel_scratch(
-    N: int, H: int, W: int, C: int, OH: int, OW: int, OC: int, KH: int, KW: int, stride_h: int, stride_w: int,
-    top: int, left: int, dilation_h: int, dilation_w: int, groups: int, itemsize: int, n_threads: int, /,
-) -> int: ...  # fmt: skip
-def backward_kernel(
-    x: Floats, dy: Floats, dkernel: Floats, KH: int, KW: int, stride_h: int,
-    stride_w: int, top: int, left: int, dilation_h: int, dilation_w: int, groups: int, scratch: Floats,
-    n_threads: int, /,
-) -> None: ...  # fmt: skip
-def backward_bias(dy: Floats, dbias: Floats, scratch: Floats, n_threads: int, /) -> None: ...

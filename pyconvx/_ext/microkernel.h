@@ -47,9 +47,11 @@ static const ptrdiff_t tallest[MAX_VECTORS + 1] = TALLEST;
 
 #if defined(__GNUC__)
 #define NOINLINE __attribute__((noinline))
+#define MAYBE_UNUSED __attribute__((unused))
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #else
 #define NOINLINE
+#define MAYBE_UNUSED
 #define ALWAYS_INLINE inline
 #endif
 

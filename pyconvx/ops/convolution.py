@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyconvx._ext import conv
+from pyconvx._ext import conv, conv_gradient
 from pyconvx._threads import resolve_threads
 from pyconvx._types import FloatArray, Padding, Pair
 from pyconvx._workspace import Workspace
@@ -239,8 +239,8 @@ def backward_kernel(
         return
     sizes, threads = _plan(x, dy, dkernel, view, groups, n_threads)
     mark = workspace.mark()
-    scratch = workspace.take((conv.backward_kernel_scratch(*sizes),), x.dtype)
-    conv.backward_kernel(x, dy, dkernel, *view.sizes, groups, scratch, threads)
+    scratch = workspace.take((conv_gradient.backward_kernel_scratch(*sizes),), x.dtype)
+    conv_gradient.backward_kernel(x, dy, dkernel, *view.sizes, groups, scratch, threads)
     workspace.release(mark)
 
 
@@ -251,5 +251,5 @@ def backward_bias(dy: FloatArray, dbias: FloatArray, workspace: Workspace, n_thr
     channels = dy.shape[-1]
     mark = workspace.mark()
     scratch = workspace.take((16 * channels,), dy.dtype)
-    conv.backward_bias(dy.reshape(len(dy), -1, channels), dbias, scratch, threads_for(dy.size, n_threads))
+    conv_gradient.backward_bias(dy.reshape(len(dy), -1, channels), dbias, scratch, threads_for(dy.size, n_threads))
     workspace.release(mark)

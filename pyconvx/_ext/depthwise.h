@@ -1,7 +1,7 @@
 /* Depthwise convolution, which has no sum over channels and so no register tile, and its gradient;
  * depthwise.inc holds the code, included once for float and once for double. */
-#ifndef PYCONVX_CONV_H
-#define PYCONVX_CONV_H
+#ifndef PYCONVX_DEPTHWISE_H
+#define PYCONVX_DEPTHWISE_H
 
 #include "microkernel.h"
 

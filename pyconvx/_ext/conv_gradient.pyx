@@ -1,0 +1,301 @@
+"""Gradients of a convolution's kernel and bias: sums over samples and pixels, in an order of their own.
+
+    backward_kernel  dw: tiles of (input channels) x (output channels), summed over output pixels
+    backward_bias    db: sums over output pixels
+
+Layouts: x (N, H, W, C), kernel (KH, KW, C/groups, OC), dy (N, OH, OW, OC). Small gradients are summed in
+16 blocks of samples, large ones in tiles that walk all samples; the shapes decide, never the threads.
+"""
+
+from cython.parallel cimport prange
+from libc.string cimport memcpy, memset
+
+from pyconvx._ext.microkernel cimport (
+    Panels, panel_channels, panel_vectors, panels_of, product, product_rows, real,
+)
+from pyconvx._ext.windows cimport Geometry, Span, forward_geometry, inside
+
+cdef extern from "depthwise.h" nogil:
+    const char *PYCONVX_LEVEL
+    void depthwise_gradient_float(const product *p, const float *x, const float *dy, float *dw,
+                                  Py_ssize_t channels)
+    void depthwise_gradient_double(const product *p, const double *x, const double *dy, double *dw,
+                                   Py_ssize_t channels)
+
+LEVEL = PYCONVX_LEVEL.decode()
+
+cdef enum:
+    SMALL_GRADIENT = 256 * 1024   # up to here dw is summed in sample blocks, above in tiles
+    SMALL_CHANNELS = 8            # input channels below which windows are gathered first
+    BLOCKS = 16                   # sample blocks of a small gradient
+
+
+cdef struct Gradient:
+    # How dw is summed. A unit is a tile of dw: (tap, group, panel), or one panel where windows are gathered.
+    Geometry f
+    Panels panels
+    Py_ssize_t pixel, group           # strides of dy from pixel to pixel and group to group
+    bint gather, padded, by_samples
+    Py_ssize_t samples, rows          # what a pass over the units covers: samples, or rows of one sample
+    Py_ssize_t units, size            # tiles of dw, numbers in dw
+    Py_ssize_t blocks, columns        # sample blocks; numbers a thread gathers windows in
+
+
+cdef Gradient gradient_plan(const Geometry *f, Py_ssize_t itemsize) noexcept nogil:
+    """Tiles, passes and blocks: functions of the shapes only, since blocks decide the order of sums."""
+    cdef Gradient g
+    cdef Py_ssize_t cg = f.C // f.groups, ocg = f.OC // f.groups, taps = f.KH * f.KW
+    cdef Py_ssize_t sample = (f.H * f.W * f.C + f.OH * f.OW * f.OC) * itemsize
+    g.f = f[0]
+    g.panels = panels_of(ocg, cg, itemsize)
+    g.gather = cg < SMALL_CHANNELS and f.groups == 1
+    g.padded = not g.f.depthwise and ocg % g.panels.lanes != 0
+    g.group = g.panels.total * g.panels.lanes if g.padded else ocg
+    g.pixel = f.groups * g.group
+    g.size = taps * cg * f.OC
+    g.units = g.panels.count if g.gather else taps * (1 if g.f.depthwise else f.groups * g.panels.count)
+    g.by_samples = g.gather or g.size * itemsize <= SMALL_GRADIENT
+    g.blocks = min(<Py_ssize_t> BLOCKS, f.N)
+    g.samples = min(max(<Py_ssize_t> 1, 512 * 1024 // sample), <Py_ssize_t> 8)
+    g.rows = f.OH if sample <= 512 * 1024 else max(<Py_ssize_t> 1, f.OH * 256 * 1024 // sample)
+    g.columns = 0
+    if g.gather:
+        g.samples = 1
+        g.rows = min(f.OH, max(<Py_ssize_t> 1, 65536 // (taps * f.C * f.OW * itemsize)))
+        g.columns = taps * f.C * g.rows * f.OW + (f.C * f.H * f.W if f.C > 1 else 0)
+    return g
+
+
+cdef void split_channels(const Gradient *g, const real *x, real *planes) noexcept nogil:
+    """planes[c, h, w] = x[h, w, c] of one sample, so that windows are gathered in runs."""
+    cdef Py_ssize_t pixel, c, C = g.f.C, pixels = g.f.H * g.f.W
+    for pixel in range(pixels):
+        for c in range(C):
+            planes[c * pixels + pixel] = x[pixel * C + c]
+
+
+cdef void gather_windows(const Gradient *g, const real *planes, real *columns, Py_ssize_t row0,
+                         Py_ssize_t rows) noexcept nogil:
+    """columns[tap and channel, pixel] of one sample's output rows, zeros where a tap meets padding."""
+    cdef const Geometry *f = &g.f
+    cdef Py_ssize_t kh, kw, c, oh, ow, h
+    cdef Span seen
+    cdef real *out = columns
+    cdef const real *source
+    for kh in range(f.KH):
+        for kw in range(f.KW):
+            seen = inside(-f.w0, kw * f.dilation_w, f.stride_w, f.W, f.OW)
+            for c in range(f.C):
+                for oh in range(row0, row0 + rows):
+                    h = oh * f.stride_h + f.h0 + kh * f.dilation_h
+                    if h < 0 or h >= f.H or seen.first == seen.end:
+                        memset(out, 0, f.OW * sizeof(real))
+                        out += f.OW
+                        continue
+                    source = planes + (c * f.H + h) * f.W + f.w0 + kw * f.dilation_w
+                    for ow in range(seen.first):
+                        out[ow] = 0
+                    if f.stride_w == 1:
+                        memcpy(out + seen.first, source + seen.first, (seen.end - seen.first) * sizeof(real))
+                    else:
+                        for ow in range(seen.first, seen.end):
+                            out[ow] = source[ow * f.stride_w]
+                    for ow in range(seen.end, f.OW):
+                        out[ow] = 0
+                    out += f.OW
+
+
+cdef void gathered_tiles(const Gradient *g, const real *x, const real *dy, real *dw, real *columns, Py_ssize_t n,
+                         Py_ssize_t row0, Py_ssize_t rows) noexcept nogil:
+    """dw += the product of gathered windows and dy, one sample's rows."""
+    cdef const Geometry *f = &g.f
+    cdef Py_ssize_t panel, column
+    cdef real *planes = columns + f.KH * f.KW * f.C * g.rows * f.OW
+    cdef product p
+    if f.C > 1 and row0 == 0:
+        split_channels(g, x + n * f.H * f.W * f.C, planes)
+    gather_windows(g, planes if f.C > 1 else x + n * f.H * f.W, columns, row0, rows)
+    p.T, p.R, p.Q = rows * f.OW, 1, 1
+    p.a_t, p.a_m, p.b_t = 1, rows * f.OW, g.pixel
+    p.c_m = p.s_m = f.OC
+    p.a_r = p.a_q = p.b_r = p.b_q = 0
+    for panel in range(g.panels.count):
+        column = panel * g.panels.vectors * g.panels.lanes
+        product_rows(&p, columns, dy + (n * f.OH + row0) * f.OW * g.pixel + column, dw + column, dw + column,
+                     f.KH * f.KW * f.C, panel_channels(&g.panels, panel), panel_vectors(&g.panels, panel))
+
+
+cdef void depthwise_tap(const Gradient *g, const product *p, const real *A, const real *B,
+                        real *dw) noexcept nogil:
+    """dw of one tap of a depthwise convolution, rows and samples in order."""
+    cdef Py_ssize_t q, r
+    for q in range(p.Q):
+        for r in range(p.R):
+            if real is float:
+                depthwise_gradient_float(p, A + q * p.a_q + r * p.a_r, B + q * p.b_q + r * p.b_r, dw, g.f.C)
+            else:
+                depthwise_gradient_double(p, A + q * p.a_q + r * p.a_r, B + q * p.b_q + r * p.b_r, dw, g.f.C)
+
+
+cdef void gradient_tile(const Gradient *g, const real *x, const real *dy, real *dw, Py_ssize_t unit, Py_ssize_t n,
+                        Py_ssize_t samples, Py_ssize_t row0, Py_ssize_t rows) noexcept nogil:
+    """dw of one (tap, group, panel) += its sum over the given samples and output rows."""
+    cdef const Geometry *f = &g.f
+    cdef Py_ssize_t cg = f.C // f.groups, ocg = f.OC // f.groups
+    cdef Py_ssize_t per_tap = 1 if f.depthwise else f.groups * g.panels.count
+    cdef Py_ssize_t tap = unit // per_tap, group = unit % per_tap // g.panels.count
+    cdef Py_ssize_t panel = unit % g.panels.count
+    cdef Py_ssize_t th = tap // f.KW * f.dilation_h, tw = tap % f.KW * f.dilation_w
+    cdef Span down = inside(-f.h0, th, f.stride_h, f.H, f.OH)
+    cdef Span right = inside(-f.w0, tw, f.stride_w, f.W, f.OW)
+    cdef Py_ssize_t h = max(row0, down.first), w = right.first
+    cdef Py_ssize_t column = panel * g.panels.vectors * g.panels.lanes
+    cdef const real *A
+    cdef const real *B
+    cdef real *C
+    cdef product p
+    p.T, p.R = right.end - w, min(row0 + rows, down.end) - h
+    p.Q = samples
+    if p.T <= 0 or p.R <= 0:
+        return
+    p.a_m, p.a_t, p.a_r, p.a_q = 1, f.stride_w * f.C, f.stride_h * f.W * f.C, f.H * f.W * f.C
+    p.b_t, p.b_r, p.b_q = g.pixel, f.OW * g.pixel, f.OH * f.OW * g.pixel
+    p.c_m = p.s_m = f.OC
+    A = x + ((n * f.H + h * f.stride_h + f.h0 + th) * f.W + w * f.stride_w + f.w0 + tw) * f.C
+    B = dy + ((n * f.OH + h) * f.OW + w) * g.pixel
+    if f.depthwise:
+        depthwise_tap(g, &p, A, B, dw + tap * f.C)
+        return
+    C = dw + tap * cg * f.OC + group * ocg + column
+    product_rows(&p, A + group * cg, B + group * g.group + column, C, C, cg, panel_channels(&g.panels, panel),
+                 panel_vectors(&g.panels, panel))
+
+
+cdef void gradient_pass(const Gradient *g, const real *x, const real *dy, real *dw, real *columns, Py_ssize_t n0,
+                        Py_ssize_t n1, Py_ssize_t unit0, Py_ssize_t unit1) noexcept nogil:
+    """Units unit0..unit1 summed over samples n0..n1, as much at a time as stays in cache."""
+    cdef Py_ssize_t chunk, n, samples, block, row0, rows, unit
+    for chunk in range((n1 - n0 + g.samples - 1) // g.samples):
+        n = n0 + chunk * g.samples
+        samples = min(g.samples, n1 - n)
+        for block in range((g.f.OH + g.rows - 1) // g.rows):
+            row0 = block * g.rows
+            rows = min(g.rows, g.f.OH - row0)
+            if g.gather:
+                gathered_tiles(g, x, dy, dw, columns, n, row0, rows)
+                continue
+            for unit in range(unit0, unit1):
+                gradient_tile(g, x, dy, dw, unit, n, samples, row0, rows)
+
+
+cdef void pad_pixels(const Gradient *g, const real *dy, real *padded, Py_ssize_t t,
+                     Py_ssize_t parts) noexcept nogil:
+    """Thread t's share of dy copied into rows of whole vectors, so that no load leaves the array."""
+    cdef Py_ssize_t ocg = g.f.OC // g.f.groups, rows = g.f.N * g.f.OH * g.f.OW * g.f.groups, row
+    for row in range(rows * t // parts, rows * (t + 1) // parts):
+        memcpy(padded + row * g.group, dy + row * ocg, ocg * sizeof(real))
+        memset(padded + row * g.group + ocg, 0, (g.group - ocg) * sizeof(real))
+
+
+cdef void gradient_part(const Gradient *g, const real *x, const real *dy, real *dw, real *partial, real *columns,
+                        Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+    """Thread t's share: sample blocks with a sum each, or tiles of dw over all samples."""
+    cdef Py_ssize_t block
+    if not g.by_samples:
+        gradient_pass(g, x, dy, dw, columns, 0, g.f.N, g.units * t // parts, g.units * (t + 1) // parts)
+        return
+    for block in range(g.blocks * t // parts, g.blocks * (t + 1) // parts):
+        memset(partial + block * g.size, 0, g.size * sizeof(real))
+        gradient_pass(g, x, dy, partial + block * g.size, columns + t * g.columns, g.f.N * block // g.blocks,
+                      g.f.N * (block + 1) // g.blocks, 0, g.units)
+
+
+cdef void add_blocks(const real *partial, Py_ssize_t blocks, Py_ssize_t size, real *total, Py_ssize_t t,
+                     Py_ssize_t parts) noexcept nogil:
+    """total += each block's sum in index order, thread t's share of the cells."""
+    cdef Py_ssize_t first = size * t // parts, last = size * (t + 1) // parts, block, i
+    for block in range(blocks):
+        for i in range(first, last):
+            total[i] += partial[block * size + i]
+
+
+def backward_kernel_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t OH, Py_ssize_t OW,
+                            Py_ssize_t OC, Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t stride_h, Py_ssize_t stride_w,
+                            Py_ssize_t top, Py_ssize_t left, Py_ssize_t dilation_h, Py_ssize_t dilation_w,
+                            Py_ssize_t groups, Py_ssize_t itemsize, Py_ssize_t n_threads):
+    """Numbers of scratch that `backward_kernel` needs."""
+    cdef Geometry f = forward_geometry(N, H, W, C, OH, OW, OC, KH, KW, stride_h, stride_w, top, left,
+                                       dilation_h, dilation_w, groups)
+    cdef Gradient g = gradient_plan(&f, itemsize)
+    return (1 + (g.blocks * g.size if g.by_samples else 0) + n_threads * g.columns
+            + (N * OH * OW * g.pixel if g.padded else 0))
+
+
+def backward_kernel(
+    const real[:, :, :, ::1] x not None,        # IN (N, H, W, C)
+    const real[:, :, :, ::1] dy not None,       # IN (N, OH, OW, OC)
+    real[:, :, :, ::1] dkernel not None,        # OUT (KH, KW, C/groups, OC), accumulated
+    Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t top, Py_ssize_t left,
+    Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups,
+    real[::1] scratch not None,                 # backward_kernel_scratch(...) numbers, overwritten
+    Py_ssize_t n_threads,
+):
+    """dkernel += the gradient of the convolution's kernel."""
+    cdef Geometry f = forward_geometry(
+        x.shape[0], x.shape[1], x.shape[2], x.shape[3], dy.shape[1], dy.shape[2], dy.shape[3], KH, KW,
+        stride_h, stride_w, top, left, dilation_h, dilation_w, groups)
+    cdef Gradient g = gradient_plan(&f, sizeof(real))
+    cdef real *partial = &scratch[0]
+    cdef real *columns = partial + (g.blocks * g.size if g.by_samples else 0)
+    cdef real *padded = columns + n_threads * g.columns
+    cdef const real *pixels = padded if g.padded else &dy[0, 0, 0, 0]
+    cdef const real *images = &x[0, 0, 0, 0]
+    cdef real *dw = &dkernel[0, 0, 0, 0]
+    cdef Py_ssize_t t
+    with nogil:
+        if n_threads == 1:
+            if g.padded:
+                pad_pixels(&g, &dy[0, 0, 0, 0], padded, 0, 1)
+            gradient_part(&g, images, pixels, dw, partial, columns, 0, 1)
+            if g.by_samples:
+                add_blocks(partial, g.blocks, g.size, dw, 0, 1)
+        else:
+            if g.padded:
+                for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+                    pad_pixels(&g, &dy[0, 0, 0, 0], padded, t, n_threads)
+            for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+                gradient_part(&g, images, pixels, dw, partial, columns, t, n_threads)
+            if g.by_samples:
+                for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+                    add_blocks(partial, g.blocks, g.size, dw, t, n_threads)
+
+
+cdef void bias_part(const real *dy, real *partial, Py_ssize_t N, Py_ssize_t P, Py_ssize_t OC, Py_ssize_t blocks,
+                    Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+    """Thread t's sample blocks, each summed into its own row, pixels in order."""
+    cdef Py_ssize_t block, pixel, c
+    cdef real *total
+    for block in range(blocks * t // parts, blocks * (t + 1) // parts):
+        total = partial + block * OC
+        memset(total, 0, OC * sizeof(real))
+        for pixel in range(N * block // blocks * P, N * (block + 1) // blocks * P):
+            for c in range(OC):
+                total[c] += dy[pixel * OC + c]
+
+
+def backward_bias(
+    const real[:, :, ::1] dy not None,      # IN (N, pixels, OC)
+    real[::1] dbias not None,               # OUT (OC,), accumulated
+    real[::1] scratch not None,             # 16 * OC numbers, overwritten
+    Py_ssize_t n_threads,
+):
+    """dbias += dy summed over samples and pixels, in at most 16 fixed blocks of samples."""
+    cdef Py_ssize_t N = dy.shape[0], P = dy.shape[1], OC = dy.shape[2], t
+    cdef Py_ssize_t blocks = min(<Py_ssize_t> BLOCKS, N)
+    with nogil:
+        if n_threads == 1:
+            bias_part(&dy[0, 0, 0], &scratch[0], N, P, OC, blocks, 0, 1)
+        else:
+            for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+                bias_part(&dy[0, 0, 0], &scratch[0], N, P, OC, blocks, t, n_threads)
+        add_blocks(&scratch[0], blocks, OC, &dbias[0], 0, 1)
