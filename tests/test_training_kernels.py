@@ -1,32 +1,18 @@
 """The kernels of a training step against plain NumPy, over threads, levels and read-only inputs."""
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from isa import FUSED, LEVELS, load
 from scipy.special import logsumexp
 
-import pyconvx._ext as _ext
-from pyconvx._ext import training
+from pyconvx._ext import random, training
 
 THREADS = (1, 2, 3, 5)
 DTYPES = (np.float32, np.float64)
-MASK = (1 << 64) - 1
-
-
-def level(name: str) -> ModuleType:
-    """The kernel module of one instruction-set level."""
-    (path,) = (Path(_ext.__file__).parent / name).glob("training.*.so")
-    spec = importlib.util.spec_from_file_location("pyconvx._ext.training", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def numbers(seed: int, shape: Any, dtype: Any) -> np.ndarray:
@@ -42,7 +28,6 @@ def run(module: ModuleType, name: str, dtype: Any, n_threads: int, n: int = 1003
     v = np.abs(numbers(4, n, dtype))
     rows, width = 37, 11
     x, out = numbers(5, (rows, width), dtype), np.full((rows, width), np.nan, dtype)
-    keys = np.full(rows, 7, np.uint64)
     if name == "sgd":
         module.sgd(p, g, m, 0.1, 0.9, True, n_threads)
     elif name == "adam":
@@ -56,17 +41,12 @@ def run(module: ModuleType, name: str, dtype: Any, n_threads: int, n: int = 1003
     elif name == "cross_entropy":
         targets = np.random.default_rng(6).integers(0, width, rows)
         p[0] = module.cross_entropy(x, targets, v[:rows].copy(), 0.1, out, n_threads)
-    elif name == "gather":
-        module.gather(x, np.random.default_rng(6).integers(0, rows, rows), out, 0.3, n_threads)
     else:
-        module.keys(1, 2, 3, np.arange(rows), keys)
-        getattr(module, name)(x, keys, 0.4, out, n_threads)
+        module.gather(x, np.random.default_rng(6).integers(0, rows, rows), out, 0.3, n_threads)
     return [p, m, v, out]
 
 
-KERNELS = (
-    "sgd", "adam", "rmsprop", "l2", "squared_sum", "cross_entropy", "gather", "dropout", "dropout_backward",
-)  # fmt: skip
+KERNELS = ("sgd", "adam", "rmsprop", "l2", "squared_sum", "cross_entropy", "gather")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -81,14 +61,13 @@ def test_thread_count_does_not_change_bits(name, dtype):
 @pytest.mark.parametrize("name", KERNELS)
 def test_levels(name, dtype):
     """v3 and v4 give the same bits; the baseline differs by rounding."""
-    results = {one: run(level(one), name, dtype, 2) for one in _ext.AVAILABLE}
-    assert level("baseline").LEVEL == "baseline"
+    results = {one: run(load("training", one), name, dtype, 2) for one in LEVELS}
     reference = results["baseline"]
     tolerance = 64 * np.finfo(dtype).eps
     for one, result in results.items():
         for got, want in zip(result, reference, strict=True):
             np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance, err_msg=one)
-    vector = [[a.tobytes() for a in results[one]] for one in ("v3", "v4") if one in results]
+    vector = [[a.tobytes() for a in results[one]] for one in FUSED]
     assert all(result == vector[0] for result in vector)
 
 
@@ -166,99 +145,13 @@ def test_gather_converts_and_scales():
     np.testing.assert_array_equal(out32, floats[index])
 
 
-def mix(z: int) -> int:
-    """splitmix64's finaliser in Python's whole numbers."""
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
-    return z ^ (z >> 31)
-
-
-def reference_key(*parts: int) -> int:
-    state = 0
-    for part in parts:
-        state = mix(((state ^ part) + 0x9E3779B97F4A7C15) & MASK)
-    return state
-
-
-def test_finaliser_is_splitmix64():
-    """The first outputs of splitmix64 from state 0, as its authors' program prints them."""
-    known = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
-    assert [mix(((i + 1) * 0x9E3779B97F4A7C15) & MASK) for i in range(3)] == known
-
-
-@pytest.mark.parametrize("parts", [(0, 0, 0, 0), (1, 2, 3, 4), (MASK, 1, 10**12, 59_999), (42, 0, 1, 0)])
-def test_key_known_answers(parts):
-    assert training.key(*parts) == reference_key(*parts)
-    out = np.empty(3, np.uint64)
-    samples = np.array([parts[3], 0, 7], np.int64)
-    training.keys(*parts[:3], samples, out)
-    assert out.tolist() == [reference_key(*parts[:3], int(s)) for s in samples]
-
-
-def test_keys_differ_in_every_part():
-    found = {training.key(a, b, c, d) for a in range(6) for b in range(6) for c in range(6) for d in range(6)}
-    assert len(found) == 6**4
-
-
-@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.9])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_dropout_known_answers(dtype, rate):
-    x = numbers(1, (4, 25), dtype)
-    keys = np.array([reference_key(9, 8, 7, s) for s in range(4)], np.uint64)
-    y = np.full(x.shape, np.nan, dtype)
-    training.dropout(x, keys, rate, y, 1)
-    uniform = [
-        [(mix((int(k) + (j + 1) * 0x9E3779B97F4A7C15) & MASK) >> 11) / 2**53 for j in range(25)] for k in keys
-    ]
-    expected = np.where(np.array(uniform) >= rate, x * dtype(1 / (1 - rate)), 0)
-    np.testing.assert_array_equal(y, expected)
-    dx = np.full(x.shape, np.nan, dtype)
-    training.dropout_backward(x, keys, rate, dx, 3)
-    np.testing.assert_array_equal(dx, y)
-
-
-@pytest.mark.parametrize("rate", [0.0, 0.2, 0.5, 0.75])
-def test_dropout_rate_and_scale(rate):
-    ones, keys = np.ones((200, 500)), np.empty(200, np.uint64)
-    training.keys(0, 1, 2, np.arange(200), keys)
-    y = np.empty_like(ones)
-    training.dropout(ones, keys, rate, y, 1)
-    assert set(np.unique(y)) <= {0.0, 1 / (1 - rate)}
-    deviation = np.sqrt(rate * (1 - rate) / y.size)
-    assert abs((y == 0).mean() - rate) <= 4 * deviation
-    # neighbours in a row and in a column drop out independently of one another
-    dropped = (y == 0) - rate
-    for product in (dropped[:, 1:] * dropped[:, :-1], dropped[1:] * dropped[:-1]):
-        assert abs(product.mean()) <= 4 * rate * (1 - rate) / np.sqrt(product.size)
-
-
-def test_dropout_follows_the_sample_not_its_place_in_the_batch():
-    x, order = numbers(1, (30, 20), np.float64), np.random.default_rng(0).permutation(30)
-    results = []
-    for samples in (np.arange(30), order):
-        keys, y = np.empty(30, np.uint64), np.empty((30, 20))
-        training.keys(5, 0, 1, samples.astype(np.int64), keys)
-        training.dropout(x[samples], keys, 0.5, y, 2)
-        results.append(y)
-    np.testing.assert_array_equal(results[0][order], results[1])
-
-
-def test_dropout_in_place():
-    x, keys = numbers(1, (6, 9), np.float32), np.arange(6, dtype=np.uint64)
-    y = np.empty_like(x)
-    training.dropout(x, keys, 0.5, y, 1)
-    own = x.copy()
-    training.dropout(own, keys, 0.5, own, 2)
-    np.testing.assert_array_equal(own, y)
-
-
 @pytest.mark.parametrize(
     "call",
     [
         lambda x: training.squared_sum(None, 1, 1),
         lambda x: training.sgd(x, None, x, 0.1, 0.9, True, 1),
         lambda x: training.cross_entropy(None, None, x, 0.0, None, 1),
-        lambda x: training.keys(0, 0, 0, None, None),
+        lambda x: random.keys(0, 0, 0, None, None),
     ],
 )
 def test_none_is_refused(call: Callable[[np.ndarray], object]):

@@ -6,7 +6,8 @@
     dense          matrix products of dense layers
     pool           max, average and global average pooling
     pointwise      activations, softmax, batch normalisation
-    training       losses, solver steps, batches, dropout
+    training       losses, solver steps, batches
+    random         counter-based random numbers, dropout
 
 The modules take arrays, sizes and a thread count. They check nothing: `pyconvx.ops` and the layers do.
 """

@@ -1,4 +1,4 @@
-"""Loss, solver steps, batches and counter-based random numbers; see training.pyx for the formulas.
+"""Loss, solver steps, batches; see training.pyx for the formulas.
 
 float32 or float64 alike in all real arguments of a call (X of gather may differ); all arrays C-contiguous.
 """
@@ -60,14 +60,4 @@ def cross_entropy(
 ) -> float: ...
 def gather(
     X: npt.NDArray[Any], index: npt.NDArray[np.int64], out: npt.NDArray[R], scale: float, n_threads: int
-) -> None: ...
-def key(seed: int, purpose: int, epoch: int, sample: int) -> int: ...
-def keys(
-    seed: int, purpose: int, epoch: int, samples: npt.NDArray[np.int64], out: npt.NDArray[np.uint64]
-) -> None: ...
-def dropout(
-    x: npt.NDArray[R], row_keys: npt.NDArray[np.uint64], rate: float, y: npt.NDArray[R], n_threads: int
-) -> None: ...
-def dropout_backward(
-    dy: npt.NDArray[R], row_keys: npt.NDArray[np.uint64], rate: float, dx: npt.NDArray[R], n_threads: int
 ) -> None: ...

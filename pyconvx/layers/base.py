@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pyconvx._ext import training
+from pyconvx._ext import random
 from pyconvx._types import Array, FloatArray, Pair, Shape
 from pyconvx._workspace import Workspace
 from pyconvx.ops.geometry import Window
@@ -86,7 +86,7 @@ class Context:
         """One key per row for random numbers that depend on seed, layer, purpose, epoch and sample only."""
         out: npt.NDArray[np.uint64] = self.workspace.take((rows,), np.uint64)
         samples = self.samples if len(self.samples) else np.arange(rows, dtype=np.int64)
-        training.keys(self.seed, zlib.crc32(f"{self.scope}{purpose}".encode()), self.epoch, samples, out)
+        random.keys(self.seed, zlib.crc32(f"{self.scope}{purpose}".encode()), self.epoch, samples, out)
         return out
 
     def update_state(self, name: str, value: Array) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pyconvx._ext import training
+from pyconvx._ext import random
 from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.base import Arrays, Context, Layer
 
@@ -41,7 +41,7 @@ class Dropout(Layer):
             return x, None
         keys = context.keys("dropout", len(x))
         y = context.workspace.take(x.shape, x.dtype)
-        training.dropout(
+        random.dropout(
             x.reshape(len(x), -1), keys, self.rate, y.reshape(len(x), -1), _threads(x, context.n_threads)
         )
         return y, keys
@@ -54,7 +54,7 @@ class Dropout(Layer):
             return dy if context.needs_dx else None
         dx = context.workspace.take(dy.shape, dy.dtype)
         rows = len(dy)
-        training.dropout_backward(
+        random.dropout_backward(
             dy.reshape(rows, -1), cache, self.rate, dx.reshape(rows, -1), _threads(dy, context.n_threads)
         )
         return dx

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyconvx._ext import training
+from pyconvx._ext import random, training
 from pyconvx._types import FloatArray
 from pyconvx.exceptions import DivergenceError
 from pyconvx.losses import Loss
@@ -192,7 +192,7 @@ class Trainer:
         """Positions in the order of this epoch, from the seed and the epoch's number alone."""
         if not self.settings.shuffle:
             return np.arange(len(self.index), dtype=np.int64)
-        key = training.key(self.state.seed, zlib.crc32(b"shuffle"), self.state.epoch, 0)
+        key = random.key(self.state.seed, zlib.crc32(b"shuffle"), self.state.epoch, 0)
         order = np.random.Generator(np.random.Philox(key=key)).permutation(len(self.index))
         return order.astype(np.int64, copy=False)
 
