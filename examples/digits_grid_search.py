@@ -64,7 +64,9 @@ def main() -> None:
     print(search.best_estimator_["cnn"].summary())
     print(f"\ntest accuracy {search.score(X_test, y_test):.4f} on the {len(X_test)} images held out")
     print("confusion matrix (rows: true digit, columns: predicted)")
-    print(confusion_matrix(y_test, search.predict(X_test)))
+    print("    " + " ".join(f"{digit:>3}" for digit in search.classes_))
+    for digit, row in zip(search.classes_, confusion_matrix(y_test, search.predict(X_test)), strict=True):
+        print(f"{digit:>3} " + " ".join(f"{count or '.':>3}" for count in row))
 
 
 if __name__ == "__main__":
