@@ -1,6 +1,6 @@
 """What an sdist and a wheel must hold: sources, no tests in the wheel, its size, the right instructions.
 
-    python .ci/check_dist.py pyconvx-0.1.0.tar.gz pyconvx-0.1.0-*.whl
+python .ci/check_dist.py pyconvx-0.1.0.tar.gz pyconvx-0.1.0-*.whl
 """
 
 import shutil
@@ -14,6 +14,17 @@ from pathlib import Path
 LIMIT = 6_000_000  # bytes of a wheel
 # vector registers that a level must not, and must, hold: SSE2 has neither, AVX2 no zmm
 FORBIDDEN = {"baseline": ("%ymm", "%zmm"), "v3": ("%zmm",), "v4": ()}
+WANTED = (
+    "LICENSE",
+    "Makefile",
+    "pyconvx/_ext/conv.pyx",
+    "pyconvx/_ext/microkernel.h",
+    "pyconvx/_ext/microkernel.pxd",
+    "pyconvx/_ext/tile.inc",
+    "pyconvx/include/pyconvx/activation.h",
+    "pyconvx/py.typed",
+    "tests/oracle.py",
+)
 REQUIRED = {"baseline": (), "v3": ("%ymm",), "v4": ("%zmm",)}
 
 
@@ -26,9 +37,7 @@ def check_sdist(path: Path) -> None:
     """Sources and tests are there, nothing generated."""
     with tarfile.open(path) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
-    wanted = ["pyconvx/_ext/conv.pyx", "pyconvx/_ext/microkernel.h", "pyconvx/_ext/microkernel.pxd",
-              "pyconvx/include/pyconvx/activation.h", "pyconvx/py.typed", "tests/oracle.py", "LICENSE", "Makefile"]  # fmt: skip
-    missing = [name for name in wanted if name not in names]
+    missing = [name for name in WANTED if name not in names]
     generated = [name for name in names if name.endswith((".so", ".pyc")) or name.startswith("build/")]
     if missing or generated:
         raise SystemExit(f"{path.name}: missing {missing}, generated {generated}")
@@ -40,7 +49,9 @@ def check_wheel(path: Path) -> None:
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
         names = archive.namelist()
-        strange = [n for n in names if not n.startswith(("pyconvx/", "pyconvx-")) or n.endswith((".c", ".pyx"))]
+        strange = [
+            n for n in names if not n.startswith(("pyconvx/", "pyconvx-")) or n.endswith((".c", ".pyx"))
+        ]
         if size >= LIMIT or strange:
             raise SystemExit(f"{path.name}: {size:,} bytes (limit {LIMIT:,}), strange files {strange}")
         archive.extractall(folder)
