@@ -28,9 +28,15 @@ GRID = {
 def make_search() -> GridSearchCV:
     """Scale the pixels to 0..1, then the network; three folds, two processes."""
     network = CNNClassifier(
-        image_shape=(8, 8), dtype="float32", dropout=0.3, batch_size=32, max_iter=100, tol=1e-3,
-        n_iter_no_change=5, random_state=0,
-    )  # fmt: skip
+        image_shape=(8, 8),
+        dtype="float32",
+        dropout=0.3,
+        batch_size=32,
+        max_iter=100,
+        tol=1e-3,
+        n_iter_no_change=5,
+        random_state=0,
+    )
     pipeline = Pipeline([("scale", MinMaxScaler((0, 1))), ("cnn", network)])
     return GridSearchCV(pipeline, GRID, cv=3, n_jobs=2, verbose=3)
 

@@ -20,7 +20,7 @@ from sklearn.metrics import classification_report
 
 from pyconvx import CNNClassifier
 
-CLASSES = "T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Boot".split()
+CLASSES = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"]
 BEST = {"epochs": 15, "schedule": "one_cycle", "learning_rate": 3e-3, "dropout": 0.5, "solver": "adamw"}
 
 
@@ -70,10 +70,17 @@ def arguments() -> argparse.Namespace:
 def make_classifier(options: Any) -> CNNClassifier:
     """conv 32 - ReLU - pool - conv 64 - ReLU - pool - dense 128 - ReLU - dense 10."""
     return CNNClassifier(
-        padding="valid", max_iter=options.epochs, batch_size=options.batch_size,
-        learning_rate=options.schedule, learning_rate_init=options.learning_rate, solver=options.solver, dropout=options.dropout,
-        n_jobs=options.n_jobs, random_state=options.random_state, verbose=1,
-    )  # fmt: skip
+        padding="valid",
+        max_iter=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.schedule,
+        learning_rate_init=options.learning_rate,
+        solver=options.solver,
+        dropout=options.dropout,
+        n_jobs=options.n_jobs,
+        random_state=options.random_state,
+        verbose=1,
+    )
 
 
 def main() -> None:
