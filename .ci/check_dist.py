@@ -49,9 +49,7 @@ def check_wheel(path: Path) -> None:
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
         names = archive.namelist()
-        strange = [
-            n for n in names if not n.startswith(("pyconvx/", "pyconvx-")) or n.endswith((".c", ".pyx"))
-        ]
+        strange = [n for n in names if not n.startswith(("pyconvx/", "pyconvx-")) or n.endswith((".c", ".pyx"))]
         if size >= LIMIT or strange:
             raise SystemExit(f"{path.name}: {size:,} bytes (limit {LIMIT:,}), strange files {strange}")
         archive.extractall(folder)

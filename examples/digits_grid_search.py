@@ -48,9 +48,7 @@ def print_table(results: dict[str, Any]) -> None:
     for i in np.argsort(results["rank_test_score"], kind="stable"):
         score = f"{results['mean_test_score'][i]:.4f} +- {results['std_test_score'][i]:.4f}"
         cells = (str(results["params"][i][name]) for name in names)
-        rows.append(
-            (str(results["rank_test_score"][i]), *cells, score, f"{results['mean_fit_time'][i]:.1f} s")
-        )
+        rows.append((str(results["rank_test_score"][i]), *cells, score, f"{results['mean_fit_time'][i]:.1f} s"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -68,7 +68,7 @@ def arguments() -> argparse.Namespace:
 
 
 def make_classifier(options: Any) -> CNNClassifier:
-    """conv 32 - ReLU - pool - conv 64 - ReLU - pool - dense 128 - ReLU - dense 10."""
+    """Conv 32 - ReLU - pool - conv 64 - ReLU - pool - dense 128 - ReLU - dense 10."""
     return CNNClassifier(
         padding="valid",
         max_iter=options.epochs,
