@@ -89,13 +89,13 @@ endef
 variants: debug-test no-openmp-test test-oldest
 
 debug-test:
-	$(call variant,debug,PYCONVX_DEBUG=1,,)
+	$(call variant,debug,PYCONVX_DEBUG=1,,$(TESTS))
 
 no-openmp-test:
 	$(call variant,no-openmp,PYCONVX_NO_OPENMP=1,,$(TESTS))
 
 test-oldest:
-	$(call variant,oldest,,'numpy==2.0.*' 'scipy==1.13.*' 'scikit-learn==1.6.*',)
+	$(call variant,oldest,,'numpy==2.0.*' 'scipy==1.13.*' 'scikit-learn==1.6.*' 'pytest==8.*',$(TESTS))
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
