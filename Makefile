@@ -1,0 +1,104 @@
+# Set-up and checks. Everything is installed into virtual environments in this folder; nothing needs root.
+#
+#   make demo             train on digits: a grid search, the test accuracy, the confusion matrix
+#   make test             all tests: ours, the documents' code, both plugins'
+#   make lint             ruff, mypy, cython-lint
+#   make bench-kernels    speed of the kernels against this machine's peak
+#   make variants         debug-test, no-openmp-test and test-oldest: other builds, other versions
+#   make clean            remove all that was built
+#
+# PYTHON chooses the interpreter (3.11 or newer): make test PYTHON=python3.13
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+PLUGINS = plugins/pyconvx-extras plugins/pyconvx-cython-activation
+# what a compiled module is made from: a change here builds again
+SOURCES = setup.py pyproject.toml $(wildcard pyconvx/_ext/*.pyx pyconvx/_ext/*.pxd pyconvx/_ext/*.h \
+          pyconvx/_ext/*.inc pyconvx/include/pyconvx/*.h)
+PLUGIN_SOURCES = $(wildcard $(foreach p,$(PLUGINS),$(p)/*.py $(p)/*.toml $(p)/src/*/*.c $(p)/src/*/*.h $(p)/src/*/*.pyx))
+# the requirements of an extra, without building the package for them
+extra = $$($(BIN)/python -c "import tomllib; \
+	print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$(1)'])")
+PYTEST = $(BIN)/python -m pytest
+
+.DEFAULT_GOAL = help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench-kernels variants debug-test no-openmp-test test-oldest clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is no Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig as s; sys.exit(not os.path.exists(s.get_path("include") + "/Python.h"))' || \
+	  { echo "the headers of $(PYTHON) are missing: on Debian, apt install python3-dev" >&2; exit 1; }
+	@echo "== virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "no virtual environment: on Debian, apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/.installed: $(SOURCES) | $(BIN)/python
+	@echo "== building and installing pyconvx (a minute or two)"
+	$(PIP) install --progress-bar off --editable '.[test]'
+	@touch $@
+
+$(VENV)/.plugins: $(VENV)/.installed $(PLUGIN_SOURCES)
+	@echo "== installing the plugin packages"
+	$(PIP) install --progress-bar off 'setuptools>=77' 'cython>=3.3,<4'
+	$(PIP) install --progress-bar off --no-build-isolation --no-deps $(addprefix ./,$(PLUGINS))
+	@touch $@
+
+$(VENV)/.lint: pyproject.toml | $(BIN)/python
+	$(PIP) install --progress-bar off $(call extra,lint)
+	@touch $@
+
+demo: $(VENV)/.installed
+	@echo "== training"
+	$(BIN)/python examples/digits_grid_search.py
+
+test: $(VENV)/.plugins
+	cd plugins/pyconvx-extras && $(abspath $(BIN))/python -m pytest -q
+	cd plugins/pyconvx-cython-activation && $(abspath $(BIN))/python -m pytest -q
+	$(PYTEST)
+
+lint: $(VENV)/.plugins $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cd plugins/pyconvx-extras && $(abspath $(BIN))/mypy
+	cd plugins/pyconvx-cython-activation && $(abspath $(BIN))/mypy
+	$(BIN)/cython-lint pyconvx plugins
+
+bench-kernels: $(VENV)/.installed
+	$(BIN)/python benchmarks/kernels.py
+
+# $(1) name, $(2) variables of the build, $(3) further requirements, $(4) what pytest is told:
+# a copy of the tree with a virtual environment of its own, so that builds do not mix
+define variant
+	rm -rf build/$(1)/tree && mkdir -p build/$(1)/tree
+	tar --exclude=./.git --exclude=./build --exclude=./.venv --exclude='*.so' --exclude='*.egg-info' -cf - . \
+	  | tar -xf - -C build/$(1)/tree
+	test -x build/$(1)/venv/bin/python || $(PYTHON) -m venv build/$(1)/venv
+	cd build/$(1)/tree && $(2) ../venv/bin/python -m pip --disable-pip-version-check install --progress-bar off \
+	  --editable '.[test]' $(3)
+	cd build/$(1)/tree && ../venv/bin/python -m pytest $(4)
+endef
+
+variants: debug-test no-openmp-test test-oldest
+
+debug-test:
+	$(call variant,debug,PYCONVX_DEBUG=1,,$(TESTS))
+
+no-openmp-test:
+	$(call variant,no-openmp,PYCONVX_NO_OPENMP=1,,$(TESTS))
+
+test-oldest:
+	$(call variant,oldest,,'numpy==2.0.*' 'scipy==1.13.*' 'scikit-learn==1.6.*' 'pytest==8.*',$(TESTS))
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find pyconvx plugins -name '*.so' -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(addsuffix /build,$(PLUGINS)) $(addsuffix /src/*.egg-info,$(PLUGINS))
