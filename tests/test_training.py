@@ -148,8 +148,8 @@ def test_an_interrupted_epoch_leaves_the_last_whole_one(error, monkeypatch):
 def test_divergence_keeps_the_last_good_weights():
     network = net()
     start = network.buffer.copy()
-    loop = trainer(network, X, Y, solver=SGD(), learning_rate_init=1e200)
-    words = "epoch 1, step [12], with learning rate 1e.200; the initial weights are kept. Try a smaller learning"
+    loop = trainer(network, X, Y, solver=SGD(), batch_size=5, learning_rate_init=1e200)
+    words = r"became (nan|inf) in epoch 1, step \d, with learning rate 1e\+200; the initial weights are kept. Try a"
     with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=words):
         loop.run(3)
     np.testing.assert_array_equal(network.buffer, start)
@@ -167,7 +167,7 @@ def test_divergence_later_names_the_epoch():
     network, whole = net(), net()
     trainer(whole, X, Y, solver=SGD(), batch_size=8, learning_rate_init=0.01).run(1)
     loop = trainer(network, X, Y, solver=SGD(), schedule=Jump(), batch_size=8, learning_rate_init=0.01)
-    words = r"became (nan|inf) in epoch 2, step [45], with learning rate 1e\+198; the weights after epoch 1 are kept"
+    words = r"became (nan|inf) in epoch 2, step [4-6], with learning rate 1e\+198; the weights after epoch 1 are kept"
     with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=words):
         loop.run(3)
     np.testing.assert_array_equal(network.buffer, whole.buffer)
@@ -247,7 +247,7 @@ def test_dense_networks_train_as_scikit_learns_do(name, activation):
         (9, 5), activation=activation, solver=name[:4].rstrip(","), alpha=0.3, batch_size=len(X), max_iter=1,
         learning_rate_init=0.02, shuffle=False, random_state=0, **parameters,
     )  # fmt: skip
-    mlp.partial_fit(flat, Y, np.unique(Y))
+    mlp.partial_fit(flat, Y, classes=np.unique(Y))
     acts = [type(RELU)(activation)]
     network = Network((Flatten(), Dense(9), *acts, Dense(5), *acts, Dense(3)), SHAPE, dtype=np.float64)
     loop = trainer(network, X, Y, solver=solver, alpha=0.3, batch_size=len(X), shuffle=False, learning_rate_init=0.02)
@@ -292,7 +292,7 @@ def test_stopping_counts_as_in_scikit_learn(seed):
         for epoch, value in enumerate(curve, start=1):
             mlp.loss_curve_.append(value)
             if scores:
-                mlp._score_with_function = lambda *a, value=value, **k: value
+                mlp._score = lambda *arguments, value=value, **weights: value
             mlp._update_no_improvement_count(scores, None, None, None)
             if mlp._no_improvement_count > 3:
                 expected = epoch
@@ -302,17 +302,17 @@ def test_stopping_counts_as_in_scikit_learn(seed):
 
 def test_the_best_weights_are_those_of_the_best_score():
     loop = trainer(net(), X, Y, early_stopping=True, n_iter_no_change=2, tol=0.0, learning_rate_init=0.01)
-    scores = iter([0.1, 0.5, 0.4, 0.5, 0.3, 0.9])
+    scores = iter([0.1, 0.5, 0.4, 0.5, 0.3, 0.2, 0.1, 0.9])
     kept = []
 
     def score():
         kept.append(loop.network.buffer.copy())
         return next(scores)
 
-    assert loop.run(10, score) == (5, True)
+    assert loop.run(10, score) == (7, True)
     np.testing.assert_array_equal(loop.state.best.buffer, kept[1])
     assert loop.state.best_score == 0.5
-    assert loop.state.validation_scores == [0.1, 0.5, 0.4, 0.5, 0.3]
+    assert loop.state.validation_scores == [0.1, 0.5, 0.4, 0.5, 0.3, 0.2, 0.1]
 
 
 def test_the_adaptive_rate_falls_before_training_ends():
@@ -326,11 +326,9 @@ def test_the_adaptive_rate_falls_before_training_ends():
 
     loop = trainer(net(), X, Y, schedule=Watched(), n_iter_no_change=2, tol=1e9, learning_rate_init=1e-3)
     done, converged = loop.run(200)
-    assert converged
-    assert np.isclose(min(seen), 5.0 ** -loop.state.stalls)
-    # 1e-3 / 5**5 is the first rate below 1e-6
-    assert loop.state.stalls == 6 or loop.state.stalls == 5
-    assert done < 40
+    # stalls after epochs 4, 7, 10, 13, 16; 1e-3 / 5**5 is the first rate below 1e-6, and ends with the sixth
+    assert (done, converged, loop.state.stalls) == (19, True, 6)
+    assert np.isclose(min(seen), 5.0**-5)
 
 
 def test_a_constant_rate_ends_at_the_first_stall():
