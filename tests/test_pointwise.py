@@ -172,9 +172,9 @@ def norm_backward(kernels, x, dy, n_threads):
 
 def scaled(kernels, x, n_threads):
     rows = x.reshape(-1, x.shape[2])
-    scale, shift = (rng(s).normal(size=x.shape[2]).astype(x.dtype) for s in (4, 5))
+    mean, scale, shift = (rng(s).normal(size=x.shape[2]).astype(x.dtype) for s in (3, 4, 5))
     y = np.full_like(rows, np.nan)
-    kernels.scale_shift(rows, scale, shift, y, n_threads)
+    kernels.centre_scale_shift(rows, mean, scale, shift, y, n_threads)
     return y
 
 
@@ -228,10 +228,10 @@ def test_moments(shape, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_scale_shift(shape, dtype):
+def test_centre_scale_shift(shape, dtype):
     x = rng().normal(size=shape).astype(dtype)
-    scale, shift = (rng(s).normal(size=shape[2]) for s in (4, 5))
-    expected = x.reshape(-1, shape[2]) * scale + shift
+    mean, scale, shift = (rng(s).normal(size=shape[2]) for s in (3, 4, 5))
+    expected = (x.reshape(-1, shape[2]) - mean) * scale + shift
     assert_allclose(scaled(pointwise, x, 1), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
@@ -282,7 +282,7 @@ def test_empty_arrays_are_left_alone():
         pointwise.softmax(table, table, 2)
         pointwise.log_softmax_backward(table, table, table, 2)
         pointwise.add(empty, empty, empty, 2)
-        pointwise.scale_shift(table, np.ones(3, dtype), np.ones(3, dtype), table, 2)
+        pointwise.centre_scale_shift(table, *np.ones((3, 3), dtype), table, 2)
 
 
 def test_none_for_an_array_is_a_type_error():

@@ -3,7 +3,7 @@
     capsule, check_capsule, flags        compiled activations by name and from plugins
     forward, backward                    an activation over a flat array
     softmax, log_softmax                 rows of (N, K), and their gradients
-    batch_moments, scale_shift,
+    batch_moments, centre_scale_shift,
     batch_norm_backward                  normalisation over all but the last axis
     add                                  sum of two arrays
 
@@ -339,31 +339,33 @@ def batch_moments(
     moment(&x[0, 0, 0], &mean[0], &variance[0], &scratch[0, 0], N, P, C, blocks, threads)
 
 
-cdef void scale_part(const real *x, const real *scale, const real *shift, real *y, Py_ssize_t R, Py_ssize_t C,
-                     Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+cdef void centre_part(const real *x, const real *mean, const real *scale, const real *shift, real *y,
+                      Py_ssize_t R, Py_ssize_t C, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+    # the mean goes first: x scale + (shift - mean scale) loses all digits of a channel far from zero
     cdef Py_ssize_t row, c
     for row in range(R * t // parts, R * (t + 1) // parts):
         for c in range(C):
-            y[row * C + c] = x[row * C + c] * scale[c] + shift[c]
+            y[row * C + c] = (x[row * C + c] - mean[c]) * scale[c] + shift[c]
 
 
-def scale_shift(
+def centre_scale_shift(
     const real[:, ::1] x not None,      # IN  (R, C)
+    const real[::1] mean not None,      # IN  (C,)
     const real[::1] scale not None,     # IN  (C,)
     const real[::1] shift not None,     # IN  (C,)
     real[:, ::1] y not None,            # OUT (R, C) overwritten; may be x
     Py_ssize_t n_threads,
 ):
-    """y = x scale + shift"""
+    """y = (x - mean) scale + shift"""
     cdef Py_ssize_t R = x.shape[0], C = x.shape[1], t, threads = useful_threads(R * C, n_threads)
     if R * C == 0:
         return
     if threads == 1:
         with nogil:
-            scale_part(&x[0, 0], &scale[0], &shift[0], &y[0, 0], R, C, 0, 1)
+            centre_part(&x[0, 0], &mean[0], &scale[0], &shift[0], &y[0, 0], R, C, 0, 1)
     else:
         for t in prange(threads, nogil=True, num_threads=threads, schedule="static"):
-            scale_part(&x[0, 0], &scale[0], &shift[0], &y[0, 0], R, C, t, threads)
+            centre_part(&x[0, 0], &mean[0], &scale[0], &shift[0], &y[0, 0], R, C, t, threads)
 
 
 cdef void norm_sums_part(const real *x, const real *dy, const double *mean, double *sums, Py_ssize_t N,

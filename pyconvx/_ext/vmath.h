@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arith.h"
 #include "vmath_coefficients.h"
 
 /* VM(exp) is vm_exp_float or vm_exp_double, VM_OF(VM_EXP) is VM_EXP_float or VM_EXP_double */
@@ -51,6 +52,8 @@ typedef union { double real; uint64_t bits; } vm_pun_double;
 #define VM_ABS_double(x) fabs(x)
 #define VM_COPYSIGN_float(x, y) copysignf(x, y)
 #define VM_COPYSIGN_double(x, y) copysign(x, y)
+#define VM_FMA_float(a, b, c) pyconvx_fmaf(a, b, c)
+#define VM_FMA_double(a, b, c) pyconvx_fma(a, b, c)
 
 /* mantissa bits, exponent bias; 2^SHIFT and 1.5 * 2^SHIFT */
 #define VM_SHIFT_float 23

@@ -95,8 +95,10 @@ class Context:
 
 
 def _frozen(value: Any) -> Any:
-    """Lists as tuples, at any depth."""
-    return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple)) else value
+    """Lists as tuples, at any depth, and NumPy's numbers as Python's."""
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Layer:
     """Base of the built-in layers, and a convenience for plugins.
 
     A subclass is a frozen dataclass whose fields hold numbers, strings, None, tuples and other values;
-    lists become tuples. It defines `output_shape`, `forward` and `backward`, and what else differs from
+    lists become tuples, NumPy's numbers Python's. It defines `output_shape`, `forward` and `backward`, and what else differs from
     the defaults here. Shapes are those of one sample: (H, W, C) or (features,).
     """
 

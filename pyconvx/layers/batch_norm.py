@@ -68,15 +68,11 @@ class BatchNorm(Layer):
             variance = params["running_variance"].astype(np.float64)
         inverse = 1.0 / np.sqrt(variance + self.eps)
         scale = params["gamma"] * inverse
-        shift = params["beta"] - mean * scale
         y = context.workspace.take(x.shape, x.dtype)
-        pointwise.scale_shift(
-            x.reshape(-1, C),
-            scale.astype(x.dtype),
-            shift.astype(x.dtype),
-            y.reshape(-1, C),
+        pointwise.centre_scale_shift(
+            x.reshape(-1, C), mean.astype(x.dtype), scale.astype(x.dtype), params["beta"], y.reshape(-1, C),
             context.n_threads,
-        )
+        )  # fmt: skip
         return y, (x, mean, inverse)
 
     def _moments(self, x: FloatArray, context: Context) -> tuple[FloatArray, FloatArray]:
@@ -101,4 +97,4 @@ class BatchNorm(Layer):
             x.reshape(shape), dy.reshape(shape), mean, inverse, params["gamma"], dx.reshape(shape),
             grads.get("gamma", spare), grads.get("beta", spare), scratch, context.n_threads,
         )  # fmt: skip
-        return dx
+        return dx if context.needs_dx else None

@@ -1,6 +1,5 @@
 """A block with a skip path."""
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,11 +82,14 @@ class Residual(Layer):
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
         """The gradients of both paths, added."""
-        inner = dataclasses.replace(context, needs_dx=True)
-        main = sequence_backward(self.layers, dy, cache[0], params, grads, inner)
+        main = sequence_backward(self.layers, dy, cache[0], params, grads, context)
         other = sequence_backward(
-            self.skip, dy, cache[1], below(params, "skip"), below(grads, "skip"), inner.within("skip")
+            self.skip, dy, cache[1], below(params, "skip"), below(grads, "skip"), context.within("skip")
         )
+        if not context.needs_dx:
+            return None
+        assert main is not None
+        assert other is not None
         dx = context.workspace.take(main.shape, main.dtype)
         pointwise.add(main.reshape(-1), other.reshape(-1), dx.reshape(-1), context.n_threads)
         return dx

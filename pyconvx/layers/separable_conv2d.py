@@ -1,6 +1,5 @@
 """Depthwise separable convolution: channels are filtered one by one, then mixed."""
 
-import dataclasses
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -80,5 +79,4 @@ class SeparableConv2D(Layer):
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
         """The gradients of both."""
-        inner = dataclasses.replace(context, needs_dx=True)
-        return sequence_backward(self.parts()[0], dy, cache, params, grads, inner)
+        return sequence_backward(self.parts()[0], dy, cache, params, grads, context)

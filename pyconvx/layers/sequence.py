@@ -4,6 +4,7 @@ The network and the layers that are made of layers (Residual, SeparableConv2D) s
 class, ``conv2d_1``, ``conv2d_2``; parameters carry the path, ``residual_1.conv2d_2.kernel``.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -64,13 +65,15 @@ def sequence_forward(layers: Layers, x: FloatArray, params: Arrays, context: Con
 
 def sequence_backward(
     layers: Layers, dy: FloatArray, caches: Any, params: Arrays, grads: Arrays, context: Context
-) -> FloatArray:
-    """Run backward; always returns dx, which the first layer may be asked for by a skip path."""
-    for name, layer, cache in reversed(list(zip(layer_names(layers), layers, caches, strict=True))):
-        dx = layer.backward(dy, cache, below(params, name), below(grads, name), context.within(name))
-        assert dx is not None
-        dy = dx
-    return dy
+) -> FloatArray | None:
+    """Run backward; without needs_dx the first layer makes no dx."""
+    dx: FloatArray | None = dy
+    inner = dataclasses.replace(context, needs_dx=True)
+    for i, name in reversed(list(enumerate(layer_names(layers)))):
+        within = (inner if i else context).within(name)
+        dx = layers[i].backward(dy, caches[i], below(params, name), below(grads, name), within)
+        dy = dy if dx is None else dx
+    return dx
 
 
 def leaves(layers: Layers, scope: str = "") -> Iterator[tuple[str, Layer]]:

@@ -224,13 +224,17 @@ class Network:
         self.layers, self.input_shape = state["layers"], state["input_shape"]
         self.frozen, self.dtype = state["frozen"], np.dtype(state["dtype"])
         self._lay_out()
-        self.buffer, self.state_buffer = state["buffer"], state["state_buffer"]
-        sizes = (self._layout.size,), (self._layout.state_size,)
-        if (self.buffer.shape, self.state_buffer.shape) != sizes or self.buffer.dtype != self.dtype:
-            raise ModelFileError(
-                f"buffers of shape {self.buffer.shape} do not fit a network that needs {sizes[0]}"
-            )
+        self.buffer = self._fitting(state["buffer"], self._layout.size)
+        self.state_buffer = self._fitting(state["state_buffer"], self._layout.state_size)
         self._make_views()
+
+    def _fitting(self, buffer: Any, size: int) -> FloatArray:
+        """A buffer from a pickle, or an error where it is not what the layers need: kernels check nothing."""
+        fits = isinstance(buffer, np.ndarray) and buffer.shape == (size,) and buffer.dtype == self.dtype
+        if not (fits and buffer.flags.c_contiguous and buffer.flags.aligned):
+            found = f"{buffer.shape}, {buffer.dtype}" if isinstance(buffer, np.ndarray) else type(buffer).__name__
+            raise ModelFileError(f"buffers do not fit: got {found}, the network needs ({size},), {self.dtype}")
+        return buffer  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"Network({len(self.layers)} layers, {self.input_shape} -> {self.output_shape}, {self.dtype})"

@@ -1,7 +1,7 @@
 """Checks by which a plugin's author, and our own tests, show that it keeps its contract.
 
-    activation, initializer, loss, solver   one check each
-    _common                                 what they share: names, calls, pickling
+    activation, initializer, layer, loss, solver   one check each
+    _common                                        what they share: names, calls, pickling
 
 Each takes a registered name or an object, returns nothing, and raises AssertionError with the
 plugin and the reason. They need no test framework.
@@ -9,7 +9,8 @@ plugin and the reason. They need no test framework.
 
 from .activation import check_activation
 from .initializer import check_initializer
+from .layer import check_layer
 from .loss import check_loss
 from .solver import check_solver
 
-__all__ = ["check_activation", "check_initializer", "check_loss", "check_solver"]
+__all__ = ["check_activation", "check_initializer", "check_layer", "check_loss", "check_solver"]

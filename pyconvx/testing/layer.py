@@ -1,0 +1,304 @@
+"""The check of a layer: shapes, dtypes, gradients, what it may write, threads, training against inference.
+
+The layer runs as a network runs it: parameters, gradients and states are handed in, results may lie in a
+workspace, backward gets another workspace than forward.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._types import Shape
+from .._workspace import Workspace
+from ..initializers import registry as initializers
+from ..layers import Context, ParameterSpec, registry, verify_layer
+from ._common import DTYPES, STEP, Array, call, central_differences, check_gradient, check_pickle, expect
+
+__all__ = ["check_layer"]
+
+ROWS = 3
+ELEMENTWISE = 150  # arrays of at most this size are differentiated element by element
+SHARED = 160_000  # numbers in a batch that is large enough for several threads
+KINDS = ("weight", "bias", "norm", "state")
+SCOPE = "layer."
+
+
+@dataclass
+class _Run:
+    """What came of one forward and backward pass."""
+
+    y: Array
+    dx: Array | None
+    grads: dict[str, Array]
+    states: dict[str, Array]
+
+    def bits(self) -> bytes:
+        """Every number, as bytes."""
+        arrays = [self.y, *self.grads.values(), *self.states.values(), *([] if self.dx is None else [self.dx])]
+        return b"".join(array.tobytes() for array in arrays)
+
+
+@dataclass
+class _Subject:
+    """A layer under test, with parameters for one input shape."""
+
+    layer: Any
+    who: str
+    params: dict[str, Array]
+    states: dict[str, Array]
+
+    def run(
+        self,
+        x: Array,
+        *,
+        training: bool = True,
+        n_threads: int = 1,
+        needs_dx: bool = True,
+        start: float = 0.0,
+        frozen: bool = False,
+        litter: float = 0.0,
+    ) -> _Run:
+        """Forward, and in training backward from `_slopes`; gradients begin at `start`."""
+        params = {name: array.astype(x.dtype) for name, array in self.params.items()}
+        states = {name: array.astype(x.dtype) for name, array in self.states.items()}
+        kept = {name: array.copy() for name, array in {"x": x, **params}.items()}
+        for array in params.values():
+            array.flags.writeable = False
+        names = {SCOPE + name: array for name, array in states.items()}
+        samples = np.arange(len(x), dtype=np.int64)
+        options: Any = {"n_threads": n_threads, "samples": samples, "states": names, "scope": SCOPE, "seed": 7}
+        context = Context(training, _littered(litter), needs_dx=needs_dx, **options)
+        made = call(self.who, f"forward ({x.dtype})", self.layer.forward, x, params | states, context)
+        expect(isinstance(made, tuple) and len(made) == 2, self.who, "forward must return (y, cache)")
+        y, cache = made
+        grads = {} if frozen else {name: np.full_like(array, start) for name, array in params.items()}
+        dx = None
+        if training:
+            dy = _slopes(y.shape).astype(x.dtype) if isinstance(y, np.ndarray) else y
+            slopes = np.copy(dy)
+            context = Context(training, _littered(litter), needs_dx=needs_dx, **options)
+            what = f"backward ({x.dtype})"
+            dx = call(self.who, what, self.layer.backward, dy, cache, params | states, grads, context)
+            expect(np.array_equal(slopes, dy), self.who, "backward writes dy, which a skip path reads again")
+        for name, array in {"x": x, **params}.items():
+            same = kept[name].tobytes() == array.tobytes()
+            expect(same, self.who, f"a pass writes {name}, which it may only read")
+        return _Run(y, dx, grads, states)
+
+
+def check_layer(plugin: object, input_shape: Shape = (6, 5, 4)) -> None:
+    """Check that a layer keeps its contract.
+
+    Parameters
+    ----------
+    plugin : str or object
+        A layer, or the registered name or class of one that needs no arguments.
+    input_shape : tuple of int, default=(6, 5, 4)
+        Shape of one sample that the layer takes, (H, W, C) or (features,); small, for gradients are
+        compared with central differences.
+
+    Raises
+    ------
+    AssertionError
+        For outputs of another shape than announced; parameters that are no ParameterSpec; wrong
+        gradients (float64, central differences); a changed dtype; inputs, parameters or dy written;
+        gradients overwritten instead of added to; a dx where none is asked for, or gradients that
+        depend on whether it is; other bits in a second run, on two or three threads or from a pickled
+        copy; memory read that was not written; state written outside training; predictions of a row
+        that depend on its batch; a value that is not hashable, or does not equal its copy.
+    PluginError
+        For a name that cannot be looked up.
+    """
+    layer, who = _made(plugin)
+    copy = check_pickle(layer, who)
+    _check_value(layer, copy, who)
+    shape = tuple(input_shape)
+    specs = _check_specs(layer, who, shape)
+    params, states = _arrays(specs)
+    subject = _Subject(layer, who, params, states)
+    for dtype in DTYPES:
+        _check_shapes(subject, _points((ROWS, *shape)).astype(dtype))
+    _check_agreement(subject, _points((ROWS, *shape)))
+    _check_bits(subject, _Subject(copy, who, params, states), _points((ROWS, *shape)))
+    _check_threads(subject, shape)
+    _check_accumulation(subject, _points((ROWS, *shape)))
+    _check_inference(subject, _points((ROWS, *shape)))
+    _check_gradients(subject, _points((ROWS, *shape)))
+
+
+def _made(plugin: object) -> tuple[Any, str]:
+    """The layer that a name, class or object means, and how messages call it."""
+    who = f"layer {plugin!r}"
+    layer: Any = registry.get(plugin) if isinstance(plugin, str) else plugin
+    if isinstance(layer, type):
+        layer = call(who, "without arguments its class", layer)
+    call(who, "the check of its methods", verify_layer, layer)
+    return layer, who
+
+
+def _check_value(layer: Any, copy: Any, who: str) -> None:
+    """A value: hashable, equal to its copy, still the same after everything that was done to it."""
+    expect(copy == layer, who, "does not equal its pickled copy: make it a frozen dataclass")
+    first = call(who, "hash", hash, layer)
+    expect(hash(copy) == first, who, "has another hash than its pickled copy")
+
+
+def _check_specs(layer: Any, who: str, shape: Shape) -> dict[str, ParameterSpec]:
+    """The parameters that it announces."""
+    specs = call(who, "parameters", layer.parameters, shape)
+    expect(isinstance(specs, dict), who, f"parameters returned {type(specs).__name__}, not a dict")
+    for name, spec in specs.items():
+        expect(isinstance(name, str) and bool(name), who, f"parameters has the name {name!r}, not a str")
+        expect(isinstance(spec, ParameterSpec), who, f"parameters has {name}={spec!r}, not a ParameterSpec")
+        sizes = isinstance(spec.shape, tuple) and all(isinstance(n, int) and n > 0 for n in spec.shape)
+        expect(sizes, who, f"{name} has shape {spec.shape!r}, expected a tuple of positive ints")
+        expect(spec.kind in KINDS, who, f"{name} has kind {spec.kind!r}, expected one of {', '.join(KINDS)}")
+        fans = spec.fan_in >= 1 and spec.fan_out >= 1
+        expect(fans, who, f"{name} has fans {spec.fan_in} and {spec.fan_out}, expected at least 1")
+        if spec.initializer is not None:
+            call(who, f"the initializer of {name}", initializers.resolve, spec.initializer)
+    expect(specs == layer.parameters(shape), who, "parameters returns something else the second time")
+    return dict(specs)
+
+
+def _arrays(specs: dict[str, ParameterSpec]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Random parameters, and states as they start."""
+    rng = np.random.default_rng(3)
+    params, states = {}, {}
+    for name, spec in specs.items():
+        if spec.kind != "state":
+            params[name] = rng.standard_normal(spec.shape) / np.sqrt(spec.fan_in)
+        else:
+            start: Any = initializers.resolve(spec.initializer or "zeros")
+            states[name] = np.asarray(start(spec.shape, spec.fan_in, spec.fan_out, rng), np.float64)
+    return params, states
+
+
+def _points(shape: Shape) -> Array:
+    """Random numbers from -2 to 2: no kink and no tie lies exactly there."""
+    return np.random.default_rng(0).uniform(-2, 2, shape)
+
+
+def _slopes(shape: Shape) -> Array:
+    """The gradient that backward begins with: that of sum(y * slopes)."""
+    return np.random.default_rng(1).standard_normal(shape)
+
+
+def _littered(value: float) -> Workspace:
+    """A workspace whose memory holds something already."""
+    workspace = Workspace()
+    workspace.take((1 << 14,), np.float64).fill(value)
+    workspace.reset()
+    return workspace
+
+
+def _check_shapes(subject: _Subject, x: Array) -> None:
+    """Shapes, dtypes and memory order of y and dx."""
+    who, shape = subject.who, x.shape[1:]
+    announced = call(who, "output_shape", subject.layer.output_shape, shape)
+    expect(isinstance(announced, tuple), who, f"output_shape returned {announced!r}, not a tuple")
+    result = subject.run(x)
+    for what, array, expected in (("forward", result.y, (len(x), *announced)), ("backward", result.dx, x.shape)):
+        expect(isinstance(array, np.ndarray), who, f"{what} returned {type(array).__name__}, not an ndarray")
+        assert array is not None
+        said = "output_shape says" if what == "forward" else "expected"
+        expect(array.shape == expected, who, f"{what} returned shape {array.shape}, {said} {expected}")
+        expect(array.dtype == x.dtype, who, f"{what} made {array.dtype} of {x.dtype}")
+        expect(array.flags.c_contiguous, who, f"{what} returned an array that is not C-contiguous")
+        expect(bool(np.isfinite(array).all()), who, f"{what} returned NaN or infinity ({x.dtype})")
+
+
+def _check_agreement(subject: _Subject, x: Array) -> None:
+    """float32 gives what float64 gives, to rounding."""
+    x = x.astype(np.float32)
+    single, double = subject.run(x), subject.run(x.astype(np.float64))
+    pairs = [("y", single.y, double.y), ("dx", single.dx, double.dx)]
+    pairs += [(f"the gradient of {name}", single.grads[name], double.grads[name]) for name in single.grads]
+    for what, found, exact in pairs:
+        assert found is not None
+        assert exact is not None
+        close = np.allclose(found, exact, rtol=1e-3, atol=1e-4 * max(1.0, float(np.abs(exact).max(initial=0))))
+        expect(close, subject.who, f"{what} in float32 differs from float64 by more than rounding")
+
+
+def _check_bits(subject: _Subject, copy: _Subject, x: Array) -> None:
+    """Equal bits from equal input, whatever the memory held before; a read-only x is as good."""
+    who, first = subject.who, subject.run(x).bits()
+    expect(first == subject.run(x).bits(), who, "a second run gives other bits")
+    clean = first == subject.run(x, litter=np.nan).bits()
+    expect(clean, who, "reads workspace memory that it did not write")
+    expect(first == copy.run(x).bits(), who, "a pickled copy gives other bits")
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    expect(first == subject.run(frozen).bits(), who, "a read-only input gives other bits")
+
+
+def _check_threads(subject: _Subject, shape: Shape) -> None:
+    """Equal bits on one, two and three threads."""
+    x = _points((max(17, 1 + SHARED // int(np.prod(shape))), *shape))
+    alone = subject.run(x).bits()
+    for n in (2, 3):
+        expect(alone == subject.run(x, n_threads=n).bits(), subject.who, f"{n} threads give other bits than one")
+
+
+def _check_accumulation(subject: _Subject, x: Array) -> None:
+    """Gradients are added to; dx is given where it is asked for, and nothing else depends on that."""
+    who, once = subject.who, subject.run(x)
+    again = subject.run(x, start=1.0)
+    for name, grad in once.grads.items():
+        added = np.allclose(again.grads[name], grad + 1, rtol=1e-9, atol=1e-9)
+        expect(added, who, f"backward overwrites the gradient of {name} instead of adding to it")
+    without = subject.run(x, needs_dx=False)
+    expect(without.dx is None, who, "backward returned a dx without needs_dx, expected None")
+    for name, grad in once.grads.items():
+        same = np.array_equal(grad, without.grads[name])
+        expect(same, who, f"the gradient of {name} depends on needs_dx")
+    frozen = subject.run(x, frozen=True)
+    assert frozen.dx is not None
+    assert once.dx is not None
+    expect(np.array_equal(frozen.dx, once.dx), who, "dx depends on whether the parameters are frozen")
+
+
+def _check_inference(subject: _Subject, x: Array) -> None:
+    """Outside training nothing is written, nothing is random, and rows do not meet."""
+    who, whole = subject.who, subject.run(x, training=False)
+    for name, state in whole.states.items():
+        same = np.array_equal(state, subject.states[name])
+        expect(same, who, f"forward writes the state {name} outside training")
+    expect(whole.y.shape == subject.run(x).y.shape, who, "forward gives another shape outside training")
+    part = subject.run(x[1:2].copy(), training=False)
+    alike = np.allclose(whole.y[1:2], part.y, rtol=1e-9, atol=1e-12)
+    expect(alike, who, "the prediction of a row depends on the rest of its batch")
+
+
+def _check_gradients(subject: _Subject, x: Array) -> None:
+    """dx and every parameter's gradient against differences of sum(y * slopes) in float64."""
+    found = subject.run(x)
+    assert found.dx is not None
+    slopes = _slopes(found.y.shape)
+
+    def at(name: str, value: Array) -> float:
+        if name == "dx":
+            return float((subject.run(value).y * slopes).sum())
+        other = _Subject(subject.layer, subject.who, subject.params | {name: value}, subject.states)
+        return float((other.run(x).y * slopes).sum())
+
+    for name, gradient in {"dx": found.dx, **found.grads}.items():
+        value = x if name == "dx" else subject.params[name]
+        what = "backward: dx" if name == "dx" else f"backward: the gradient of {name}"
+        _check_directions(subject.who, what, name, gradient, value, at)
+        if value.size <= ELEMENTWISE:
+            expected = central_differences(lambda v, name=name: at(name, v), value)  # type: ignore[misc]
+            check_gradient(subject.who, what, gradient, expected, value)
+
+
+def _check_directions(who: str, what: str, name: str, gradient: Array, value: Array, at: Any) -> None:
+    """The slope along three random directions."""
+    for seed in range(3):
+        direction = np.random.default_rng(seed).standard_normal(value.shape)
+        direction /= np.sqrt((direction**2).sum())
+        expected = (at(name, value + STEP * direction) - at(name, value - STEP * direction)) / (2 * STEP)
+        slope = float((gradient * direction).sum())
+        close = abs(slope - expected) <= 1e-6 * max(1.0, abs(expected))
+        expect(close, who, f"{what} is wrong: slope {slope:.9g}, central differences give {expected:.9g}")
