@@ -17,7 +17,7 @@ from pyconvx.layers import (
     SeparableConv2D,
 )
 from pyconvx.losses import CrossEntropy
-from pyconvx.network import Memory, Network
+from pyconvx.network import Memory
 from pyconvx.schedules import Constant
 from pyconvx.solvers import Adam
 from pyconvx.training import Samples, Settings, Trainer, TrainingState

@@ -106,8 +106,8 @@ class Layer:
     """Base of the built-in layers, and a convenience for plugins.
 
     A subclass is a frozen dataclass whose fields hold numbers, strings, None, tuples and other values;
-    lists become tuples, NumPy's numbers Python's. It defines `output_shape`, `forward` and `backward`, and what else differs from
-    the defaults here. Shapes are those of one sample: (H, W, C) or (features,).
+    lists become tuples, NumPy's numbers Python's. It defines `output_shape`, `forward` and `backward`, and
+    what else differs from the defaults here. Shapes are those of one sample: (H, W, C) or (features,).
     """
 
     def __post_init__(self) -> None:

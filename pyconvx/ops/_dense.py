@@ -21,8 +21,9 @@ def forward(
     """Write x @ weights + bias to `y` and, with an activation's capsule, f(y) to `after` (may be `y`)."""
     if not len(x):
         return
+    inputs, outputs = weights.shape
     mark = workspace.mark()
-    scratch = workspace.take((dense.forward_scratch(len(x), *weights.shape, x.itemsize),), x.dtype)
+    scratch = workspace.take((dense.forward_scratch(len(x), inputs, outputs, x.itemsize),), x.dtype)
     threads = threads_for(len(x) * weights.size, n_threads)
     dense.forward(x, weights, bias, y, after, activation, scratch, threads)
     workspace.release(mark)
@@ -34,8 +35,9 @@ def backward_input(
     """Write dy @ weights.T to `dx`."""
     if not len(dy):
         return
+    inputs, outputs = weights.shape
     mark = workspace.mark()
-    scratch = workspace.take((dense.backward_input_scratch(len(dy), *weights.shape, dy.itemsize),), dy.dtype)
+    scratch = workspace.take((dense.backward_input_scratch(len(dy), inputs, outputs, dy.itemsize),), dy.dtype)
     dense.backward_input(dy, weights, dx, scratch, threads_for(len(dy) * weights.size, n_threads))
     workspace.release(mark)
 
@@ -46,7 +48,8 @@ def backward_weights(
     """Add x.T @ dy to `dweights`."""
     if not len(x):
         return
+    inputs, outputs = dweights.shape
     mark = workspace.mark()
-    scratch = workspace.take((dense.backward_weights_scratch(len(x), *dweights.shape, x.itemsize),), x.dtype)
+    scratch = workspace.take((dense.backward_weights_scratch(len(x), inputs, outputs, x.itemsize),), x.dtype)
     dense.backward_weights(x, dy, dweights, scratch, threads_for(len(x) * dweights.size, n_threads))
     workspace.release(mark)

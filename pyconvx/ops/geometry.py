@@ -119,11 +119,7 @@ def conv_output_size(
     kernel_size = as_int("kernel_size", kernel_size, 1)
     stride = as_int("stride", stride, 1)
     dilation = as_int("dilation", dilation, 1)
-    sides: str | tuple[Pair, Pair]
-    if isinstance(padding, (tuple, list)):
-        sides = (as_pair("padding", padding, 0), (0, 0))
-    else:
-        sides = as_padding(padding)
+    sides = (as_pair("padding", padding, 0), (0, 0)) if isinstance(padding, (tuple, list)) else as_padding(padding)
     extent = dilation * (kernel_size - 1) + 1
     before_after = _same_padding(size, extent, stride) if isinstance(sides, str) else sides[0]
     cells = _output_size(size, kernel_size, stride, before_after, dilation, ceil_mode)

@@ -273,7 +273,7 @@ def _check_inference(subject: _Subject, x: Array) -> None:
 
 
 def _check_gradients(subject: _Subject, x: Array) -> None:
-    """dx and every parameter's gradient against differences of sum(y * slopes) in float64."""
+    """Dx and every parameter's gradient against differences of sum(y * slopes) in float64."""
     found = subject.run(x)
     assert found.dx is not None
     slopes = _slopes(found.y.shape)
