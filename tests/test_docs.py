@@ -9,6 +9,8 @@ import importlib
 import os
 import pkgutil
 import re
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -42,11 +44,12 @@ def by_path(documents):
 @pytest.mark.parametrize("document", by_path(d for d in DOCUMENTS if "```python\n" in d.read_text()))
 def test_code_runs(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": "__main__"}
+    main = types.ModuleType("__main__")  # a class in a document pickles as one in a notebook does
+    monkeypatch.setitem(sys.modules, "__main__", main)
     for line, quoted, text in blocks(document, "python"):
         if quoted is None:
             # blank lines, so that a traceback tells the line of the document
-            exec(compile("\n" * line + text, str(document), "exec"), namespace)
+            exec(compile("\n" * line + text, str(document), "exec"), vars(main))
     assert os.listdir(tmp_path) == []
 
 

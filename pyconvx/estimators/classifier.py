@@ -132,7 +132,7 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
     >>> from sklearn.datasets import load_digits
     >>> from pyconvx import CNNClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> clf = CNNClassifier(image_shape=(8, 8), max_iter=15, tol=0.1, n_iter_no_change=3, random_state=0)
+    >>> clf = CNNClassifier(image_shape=(8, 8), tol=0.01, n_iter_no_change=3, random_state=0)
     >>> clf.fit(X[:1400] / 16, y[:1400]).score(X[1400:] / 16, y[1400:]) > 0.93
     True
     """
