@@ -56,7 +56,7 @@ $(VENV)/.lint: pyproject.toml | $(BIN)/python
 
 demo: $(VENV)/.installed
 	@echo "== training"
-	$(BIN)/python examples/digits_grid_search.py
+	PYTHONUNBUFFERED=1 $(BIN)/python examples/digits_grid_search.py
 
 test: $(VENV)/.plugins
 	cd plugins/pyconvx-extras && $(abspath $(BIN))/python -m pytest -q
