@@ -105,7 +105,7 @@ def test_sparse(kind):
 
 
 def test_strings_and_objects():
-    fails(ValueError, "could not convert string to float: 'a'", [["a", "b"]] * 3, [0, 1, 2])
+    fails(ValueError, "not compatible with arrays of bytes/strings", [["a", "b"]] * 3, [0, 1, 2])
     fails((TypeError, ValueError), "argument must be .* string.* number", np.array([[{}]] * 3), [0, 1, 2])
     numbers = fitted(X.astype(object), Y)
     assert weights_of(numbers) == weights_of(fitted(X, Y))
@@ -188,7 +188,7 @@ def test_column_y():
 
 def test_y_with_nan_or_mixed_kinds():
     fails(ValueError, "Input y contains NaN", X, np.where(Y == 0, np.nan, 1.0))
-    fails(TypeError, "labels must be uniformly strings or numbers|uniformly", X, np.array([1, "a", 2] * 10, object))
+    fails(TypeError, "labels must be uniformly strings or numbers", X, np.array([1, "a", 2] * 10, object))
 
 
 def test_one_class():
@@ -369,7 +369,6 @@ def test_inputs_are_not_written(tmp_path):
 
 LABELS = {
     "strings": np.array(["cat", "dog", "a much longer name"]),
-    "bytes": np.array([b"x", b"y", b"zz"]),
     "objects": np.array(["u", "v", "w"], object),
     "gaps": np.array([-7, 3, 1000]),
     "floats": np.array([1.0, 2.0, 5.0]),
