@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -140,9 +141,11 @@ class ImageNetwork(BaseEstimator):
             if layer not in names:
                 raise ValueError(f"no layer {layer!r}; there are {', '.join(names)}")
             return names.index(layer)
+        if isinstance(layer, (bool, np.bool_)) or not isinstance(layer, Integral):
+            raise TypeError(f"layer must be a name or a place, got {layer!r}")
         if not -len(names) <= layer < len(names):
             raise ValueError(f"no layer {layer}: there are {len(names)}, {', '.join(names)}")
-        return layer % len(names)
+        return int(layer) % len(names)
 
     def summary(self, input_shape: Shape | None = None, n_classes: int = 10) -> Summary:
         """Table of the layers: output shape, parameters, operations, receptive field, memory.
@@ -170,7 +173,9 @@ class ImageNetwork(BaseEstimator):
         if input_shape is None:
             raise ValueError("before fit, give a shape: summary((28, 28, 1))")
         params: Any = self
-        shape = _images.channels_last(tuple(input_shape), params.data_format)
+        if not _images.SHAPE_RULES["image_shape"].accepts(input_shape):
+            raise ValueError(f"input_shape must be (H, W) or (H, W, C), ints of at least 1, got {input_shape!r}")
+        shape = _images.channels_last(tuple(int(size) for size in input_shape), params.data_format)
         return Summary(self._layers(shape, n_classes), shape, params.dtype or np.float32)
 
     def __sklearn_is_fitted__(self) -> bool:
