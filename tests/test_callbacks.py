@@ -93,7 +93,9 @@ def test_progress_bar(_, capsys):
 def test_progress_bar_over_a_grid(_):
     from sklearn.callback import ProgressBar
 
-    grid = GridSearchCV(make_pipeline(FunctionTransformer(), quick()), {"cnnclassifier__filters": [(2,), (3,)]}, cv=2)
+    grid = GridSearchCV(
+        make_pipeline(FunctionTransformer(), quick()), {"cnnclassifier__filters": [(2,), (3,)]}, cv=2
+    )
     grid.set_callbacks(ProgressBar())
     grid.fit(X, Y)
     assert grid.best_params_["cnnclassifier__filters"] in {(2,), (3,)}

@@ -63,7 +63,9 @@ def test_bad_parameters(parameter, value):
     assert not hasattr(clf, "network_")
 
 
-@pytest.mark.parametrize(("value", "error"), [(0, ValueError), ("2", TypeError), (True, TypeError), (1.5, TypeError)])
+@pytest.mark.parametrize(
+    ("value", "error"), [(0, ValueError), ("2", TypeError), (True, TypeError), (1.5, TypeError)]
+)
 def test_bad_n_jobs(value, error):
     with pytest.raises(error, match="n_jobs must"):
         quick(n_jobs=value).fit(X, Y)
@@ -236,7 +238,9 @@ def test_early_stopping_restores_the_best(given):
     if given:
         logs = clf.predict_log_proba(X_NEW)[np.arange(30), Y_NEW]
         np.testing.assert_allclose(logs.mean(), max(scores), rtol=1e-9)
-        same = fitted(X, labels, **{**settings, "early_stopping": False, "max_iter": scores.index(max(scores)) + 1})
+        same = fitted(
+            X, labels, **{**settings, "early_stopping": False, "max_iter": scores.index(max(scores)) + 1}
+        )
         assert weights_of(same) == weights_of(clf)
 
 

@@ -386,7 +386,9 @@ def test_labels(kind):
     assert (predicted == names[Y]).mean() > 0.9
 
 
-@pytest.mark.parametrize("make", [pd.Series, list, lambda y: pl.Series("y", y), lambda y: pd.Series(y, dtype="category")])
+@pytest.mark.parametrize(
+    "make", [pd.Series, list, lambda y: pl.Series("y", y), lambda y: pd.Series(y, dtype="category")]
+)
 def test_labels_in_other_containers(make):
     names = np.array(["n", "s", "w"])[Y]
     assert weights_of(fitted(X, make(names))) == weights_of(fitted(X, names))

@@ -124,7 +124,7 @@ def test_levels_agree(tmp_path):
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("module", ["conv", "dense", "pointwise", "pool", "training"])
 def test_modules_tell_their_level(module, level):
-    assert load(module, level).LEVEL == level
+    assert level == load(module, level).LEVEL
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -209,7 +209,9 @@ def test_what_n_threads_means():
     assert 1 <= resolve_threads(None) <= available_cpus()
 
 
-@pytest.mark.parametrize(("value", "error"), [(0, ValueError), (True, TypeError), (2.0, TypeError), ("2", TypeError)])
+@pytest.mark.parametrize(
+    ("value", "error"), [(0, ValueError), (True, TypeError), (2.0, TypeError), ("2", TypeError)]
+)
 def test_what_n_threads_may_not_be(value, error):
     with pytest.raises(error, match="n_threads must"):
         resolve_threads(value)
@@ -231,13 +233,15 @@ def test_limits_of_openmp_are_obeyed(monkeypatch):
 def test_the_environments_limit_is_obeyed(limit, expected):
     script = "from pyconvx._threads import *; print(resolve_threads(None), available_cpus())"
     environment = {**os.environ, "OMP_NUM_THREADS": limit}
-    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
     threads, cpus = run.stdout.split()
     assert threads == (cpus if expected == "all" else str(min(int(expected), int(cpus))))
 
 
 def test_workers_share_the_processors():
-    """loky tells its workers to use their part."""
+    """Loky tells its workers to use their part."""
     shares = joblib.Parallel(2)(joblib.delayed(resolve_threads)(None) for _ in range(4))
     assert set(shares) == {max(1, joblib.cpu_count() // 2)}
 

@@ -80,9 +80,7 @@ def check_parameters(estimator: object, values: Mapping[str, Any], rules: Mappin
     """Raise ValueError for the first parameter that breaks its rule."""
     for name, rule in rules.items():
         value = values[name]
-        words = (
-            f"The {name!r} parameter of {type(estimator).__name__} must be {rule.text}. Got {value!r} instead."
-        )
+        words = f"The {name!r} parameter of {type(estimator).__name__} must be {rule.text}. Got {value!r} instead."
         try:
             accepted = rule.accepts(value)
         except (TypeError, ValueError) as error:
