@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -30,6 +31,17 @@ class ImageNetwork(BaseEstimator):
     input_shape_: tuple[int, int, int]
     scales_uint8_: bool
     _state: TrainingState
+
+    @contextmanager
+    def _unchanged_on_error(self) -> Iterator[None]:
+        """What is refused before training begins leaves the estimator as it was, fitted or not."""
+        kept = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(kept)
+            raise
 
     def _check_X(self, X: Any, *, reset: bool, name: str = "X") -> Array:
         """X as an array that this estimator takes; with `reset` its shape and kind are remembered."""
@@ -64,7 +76,13 @@ class ImageNetwork(BaseEstimator):
         return (*hidden, _stack.output_layer(n_outputs))
 
     def _check_same_layers(self, n_outputs: int) -> None:
-        """Refuse to go on with other layers than training began with."""
+        """Refuse to go on with other layers, or in another precision, than training began with."""
+        params: Any = self
+        if params.dtype is not None and np.dtype(params.dtype) != self.network_.dtype:
+            raise ValueError(
+                f"dtype={params.dtype!r}, but this estimator was fitted in {self.network_.dtype}: "
+                "set warm_start=False to start anew"
+            )
         if self._layers(self.input_shape_, n_outputs) != self.network_.layers:
             raise ValueError(
                 "the parameters describe other layers than this estimator was fitted with: "

@@ -263,19 +263,21 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together: pass both, or neither")
         going_on = self.warm_start and hasattr(self, "network_")
-        images, labels = self._check_data(X, y, reset=not going_on)
-        found = distinct(labels)
-        if going_on and not np.array_equal(found, self.classes_):
-            raise ValueError(f"warm_start needs the classes of the first fit, {self.classes_}, got {found}")
-        weights = with_class_weight(sample_weight, self.class_weight, labels)
-        dtype = self.network_.dtype if going_on else _images.computing_dtype(self.dtype, images)
-        validation = self._given_validation(X_val, y_val, sample_weight_val, found, dtype)
-        if going_on:
-            self._check_same_layers(len(found))
-        else:
-            self._make_network(images, len(found))
-            self.classes_ = found
-        self._train(images, labels, weights, validation, self.max_iter)
+        with self._unchanged_on_error():
+            images, labels = self._check_data(X, y, reset=not going_on)
+            found = distinct(labels)
+            if going_on and not np.array_equal(found, self.classes_):
+                raise ValueError(f"warm_start needs the classes of the first fit, {self.classes_}, got {found}")
+            weights = with_class_weight(sample_weight, self.class_weight, labels)
+            dtype = self.network_.dtype if going_on else _images.computing_dtype(self.dtype, images)
+            validation = self._given_validation(X_val, y_val, sample_weight_val, found, dtype)
+            if going_on:
+                self._check_same_layers(len(found))
+            else:
+                self._make_network(images, len(found))
+                self.classes_ = found
+            trainer, validation = self._prepared(images, labels, weights, validation)
+        self._train(trainer, validation, images, labels, self.max_iter)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> "CNNClassifier":
@@ -309,15 +311,17 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
         known = distinct(np.asarray(classes)) if classes is not None else self.classes_
         if not first and not np.array_equal(known, self.classes_):
             raise ValueError(f"`classes={classes}` is not the same as on last call, which was {self.classes_}")
-        images, labels = self._check_data(X, y, reset=first)
-        encode(labels, known)
-        weights = with_class_weight(sample_weight, self.class_weight, labels)
-        if first:
-            self._make_network(images, len(known))
-            self.classes_ = known
-        else:
-            self._check_same_layers(len(known))
-        self._train(images, labels, weights, None, None)
+        with self._unchanged_on_error():
+            images, labels = self._check_data(X, y, reset=first)
+            encode(labels, known)
+            weights = with_class_weight(sample_weight, self.class_weight, labels)
+            if first:
+                self._make_network(images, len(known))
+                self.classes_ = known
+            else:
+                self._check_same_layers(len(known))
+            trainer, _ = self._prepared(images, labels, weights, None)
+        self._train(trainer, None, images, labels, None)
         return self
 
     def predict(self, X: Any) -> Array:
