@@ -129,7 +129,7 @@ def test_cross_validation(data):
 
 
 def test_curves():
-    sizes, train, test = learning_curve(good(), X, Y, cv=2, train_sizes=[9, 18])
+    _, train, test = learning_curve(good(), X, Y, cv=2, train_sizes=[9, 18])
     assert train.shape == test.shape == (2, 2)
     train, _ = validation_curve(good(), X, Y, param_name="max_iter", param_range=[1, 20], cv=2)
     assert train[1].mean() > train[0].mean()

@@ -36,7 +36,9 @@ from pyconvx.solvers import AdamW, RMSprop
 
 SHAPE = (18, 17, 3)
 NETS = {
-    "same, valid": [Conv2D(16, padding="same"), RELU, MaxPool2D(2), Conv2D(24), RELU, MaxPool2D(2), Dense(33), RELU],
+    "same, valid": [
+        Conv2D(16, padding="same"), RELU, MaxPool2D(2), Conv2D(24), RELU, MaxPool2D(2), Dense(33), RELU,
+    ],
     "stride, groups": [
         Conv2D(20, 5, stride=2, padding=2), Activation("gelu"), Conv2D(20, stride=(1, 2), groups=4),
         Activation("silu"), MaxPool2D(3, stride=2, padding=1, ceil_mode=True), Dropout(0.3),
