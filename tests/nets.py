@@ -80,5 +80,3 @@ def trainer(network, X, y, *, seed=0, solver=None, schedule=None, weights=None, 
         Settings(**settings), Samples(X, network.input_shape), index, np.asarray(y, np.int64),
         np.ones(len(X)) if weights is None else weights,
     )  # fmt: skip
-
-

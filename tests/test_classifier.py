@@ -1,26 +1,21 @@
 """CNNClassifier: what fit, partial_fit and the predictions promise."""
 
-import copy
 import inspect
 import pickle
 import re
-import subprocess
-import sys
 import warnings
 
-import joblib
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils.class_weight import compute_class_weight
 from small import fitted, images, quick, weights_of
 
-from pyconvx import CNNClassifier, ModelFileError
-from pyconvx.layers import Activation, BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D
-from pyconvx.schedules import Cosine, Exponential
-from pyconvx.solvers import SGD, Adam
+from pyconvx import CNNClassifier
+from pyconvx.layers import Conv2D
+from pyconvx.schedules import Exponential
+from pyconvx.solvers import Adam
 
 X, Y = images()
 X_NEW, Y_NEW = images(seed=5)
@@ -63,7 +58,9 @@ def test_bad_parameters(parameter, value):
     assert not hasattr(clf, "network_")
 
 
-@pytest.mark.parametrize(("value", "error"), [(0, ValueError), ("2", TypeError), (True, TypeError), (1.5, TypeError)])
+@pytest.mark.parametrize(
+    ("value", "error"), [(0, ValueError), ("2", TypeError), (True, TypeError), (1.5, TypeError)]
+)
 def test_bad_n_jobs(value, error):
     with pytest.raises(error, match="n_jobs must"):
         quick(n_jobs=value).fit(X, Y)
@@ -77,7 +74,7 @@ def test_layers_that_are_none(layers):
 
 @pytest.mark.parametrize("seed", ["x", np.random.default_rng(0), -1])
 def test_bad_random_state(seed):
-    with pytest.raises(ValueError, match="seed"):
+    with pytest.raises(ValueError, match=r"(?i)seed"):
         quick(random_state=seed).fit(X, Y)
 
 
@@ -86,9 +83,9 @@ def test_random_state():
     assert weights_of(same[0]) == weights_of(same[1])
     assert weights_of(fitted(X, Y, random_state=4)) != weights_of(same[0])
     assert weights_of(fitted(X, Y, random_state=None)) != weights_of(fitted(X, Y, random_state=None))
-    before = np.random.get_state()[1].copy()
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
     fitted(X, Y)
-    np.testing.assert_array_equal(np.random.get_state()[1], before)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
 def test_fitted_attributes_follow_scikit_learns():
@@ -118,7 +115,8 @@ def test_it_learns():
     [
         (np.float64, None, np.float64), (np.float32, None, np.float32), (np.float16, None, np.float32),
         (np.int64, None, np.float32), (np.uint8, None, np.float32), (">f8", None, np.float64),
-        (np.float64, "float32", np.float32), (np.float32, "float64", np.float64), (np.uint8, np.float64, np.float64),
+        (np.float64, "float32", np.float32), (np.float32, "float64", np.float64),
+        (np.uint8, np.float64, np.float64),
         (bool, None, np.float32), (np.longdouble, None, np.float32),
     ],
 )  # fmt: skip
@@ -170,7 +168,7 @@ def test_weight_zero_is_absence():
 
 
 def test_weight_two_is_repetition():
-    times = np.arange(30) % 3
+    times = np.arange(30) // 3 % 4
     weighted = fitted(X, Y, times.astype(float), **WHOLE)
     repeated = fitted(X.repeat(times, axis=0), Y.repeat(times), **WHOLE)
     np.testing.assert_allclose(weighted.network_.buffer, repeated.network_.buffer, rtol=1e-7, atol=1e-9)
@@ -224,10 +222,11 @@ def test_unknown_scoring():
 
 @pytest.mark.parametrize("given", [True, False])
 def test_early_stopping_restores_the_best(given):
-    """A wild rate: the best epoch is rarely the last."""
+    """What is learnt of labels by chance is worth nothing elsewhere: the best epoch comes early."""
+    labels = np.random.default_rng(0).permutation(Y)
     keywords = {"X_val": X_NEW, "y_val": Y_NEW} if given else {}
-    settings = {"early_stopping": True, "learning_rate_init": 0.3, "max_iter": 40, "n_iter_no_change": 4}
-    clf = fitted(X, Y, keywords, **settings) if given else fitted(X, Y, **settings)
+    settings = {"early_stopping": True, "learning_rate_init": 0.03, "max_iter": 40, "n_iter_no_change": 4}
+    clf = fitted(X, labels, keywords, **settings) if given else fitted(X, labels, **settings)
     scores = clf.validation_scores_
     assert len(scores) == clf.n_iter_ < 40
     assert clf.best_validation_score_ == max(scores) > scores[-1]
@@ -235,7 +234,9 @@ def test_early_stopping_restores_the_best(given):
     if given:
         logs = clf.predict_log_proba(X_NEW)[np.arange(30), Y_NEW]
         np.testing.assert_allclose(logs.mean(), max(scores), rtol=1e-9)
-        same = fitted(X, Y, **{**settings, "early_stopping": False, "max_iter": scores.index(max(scores)) + 1})
+        same = fitted(
+            X, labels, **{**settings, "early_stopping": False, "max_iter": scores.index(max(scores)) + 1}
+        )
         assert weights_of(same) == weights_of(clf)
 
 
@@ -291,101 +292,3 @@ def test_a_class_may_be_absent_from_a_batch():
     clf = quick()
     clf.partial_fit(X[Y < 2], Y[Y < 2], classes=[0, 1, 2]).partial_fit(X[Y == 2], Y[Y == 2])
     assert clf.predict_proba(X).shape == (30, 3)
-
-
-COPIES = {
-    "pickle": lambda clf, path: pickle.loads(pickle.dumps(clf)),
-    "deepcopy": lambda clf, path: copy.deepcopy(clf),
-    "joblib": lambda clf, path: joblib.load(joblib.dump(clf, path / "clf.joblib")[0]),
-    "memory map": lambda clf, path: joblib.load(joblib.dump(clf, path / "clf.joblib")[0], mmap_mode="r"),
-}
-
-
-@pytest.mark.parametrize("way", COPIES)
-def test_copies_predict_and_train_alike(way, tmp_path):
-    clf = fitted(X, Y, batch_norm=True, dropout=0.2)
-    twin = COPIES[way](clf, tmp_path)
-    np.testing.assert_array_equal(twin.predict_proba(X_NEW), clf.predict_proba(X_NEW))
-    before = weights_of(clf)
-    twin.partial_fit(X, Y)
-    assert weights_of(clf) == before != weights_of(twin)
-    assert weights_of(clf.partial_fit(X, Y)) == weights_of(twin)
-
-
-def test_newer_pickles_are_refused():
-    clf = fitted(X, Y)
-    state = clf.__getstate__()
-    for version in (99, "1", None):
-        with pytest.raises(ModelFileError, match=rf"pickled in format {version}, .*install a newer pyconvx"):
-            CNNClassifier.__new__(CNNClassifier).__setstate__(state | {"_pyconvx_format": version})
-
-
-OBJECTS = {
-    "layers": [Conv2D(3), Activation("gelu"), Dropout(0.1), BatchNorm(), MaxPool2D(2), Flatten(), Dense(4)],
-    "solver": SGD(momentum=0.5),
-    "learning_rate": Cosine(),
-}
-
-
-def test_clone_keeps_objects():
-    clf = fitted(X, Y, **OBJECTS)
-    twin = clone(clf)
-    assert not hasattr(twin, "network_")
-    assert weights_of(fitted(X, Y, clf=twin)) == weights_of(clf)
-    assert clone(quick(solver=SGD())).set_params(solver__momentum=0.1).solver.momentum == 0.1
-
-
-def test_parameters_are_not_changed_by_fit():
-    clf = quick(**OBJECTS, filters=[4], hidden_layer_sizes=[8])
-    before = copy.deepcopy(clf.get_params())
-    fitted(X, Y, clf=clf)
-    assert clf.get_params() == before
-
-
-def test_scalars_apply_to_names_only():
-    sgd = fitted(X, Y, solver="sgd", momentum=0.5)
-    assert weights_of(sgd) == weights_of(fitted(X, Y, solver=SGD(momentum=0.5)))
-    assert weights_of(sgd) != weights_of(fitted(X, Y, solver=SGD(), momentum=0.5))
-
-
-def test_layers_replace_the_stack():
-    clf = fitted(X, Y, layers=["flatten", Dense(5), "activation"])
-    assert [type(layer).__name__ for layer in clf.network_.layers] == ["Flatten", "Dense", "Activation", "Dense"]
-    added = fitted(X, Y, layers=[Conv2D(2), Dense(5)])
-    assert [type(layer).__name__ for layer in added.network_.layers] == ["Conv2D", "Flatten", "Dense", "Dense"]
-    assert [type(layer).__name__ for layer in fitted(X, Y, layers=[]).network_.layers] == ["Flatten", "Dense"]
-
-
-def test_windows_are_clipped_to_the_axis():
-    clf = fitted(X[:, :1, :2], Y, kernel_size=5, pool_size=3, padding=1, filters=(3, 3))
-    assert clf.predict(X[:, :1, :2]).shape == (30,)
-
-
-def test_interrupt_leaves_the_last_whole_epoch():
-    """Ctrl-C while it trains: KeyboardInterrupt arrives, and the estimator predicts."""
-    script = """
-import signal, threading, numpy as np, os
-from pyconvx import CNNClassifier
-X = np.random.default_rng(0).standard_normal((600, 16, 16, 3)).astype(np.float32)
-y = np.arange(600) % 2
-clf = CNNClassifier(max_iter=10**6, tol=0.0, n_iter_no_change=10**6, random_state=0, n_jobs=1)
-threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-try:
-    clf.fit(X, y)
-except KeyboardInterrupt:
-    twin = CNNClassifier(tol=0.0, random_state=0, n_jobs=1)
-    for _ in range(clf.n_iter_):
-        twin.partial_fit(X, y, [0, 1])
-    same = clf.n_iter_ and (twin.network_.buffer == clf.network_.buffer).all() and len(clf.predict(X)) == 600
-    print("interrupted", bool(same))
-"""
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert run.stdout.split() == ["interrupted", "True"], run.stderr
-
-
-def test_verbose_shows_a_line_per_epoch(capsys):
-    clf = fitted(X, Y, {"X_val": X_NEW, "y_val": Y_NEW}, verbose=1)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"{clf.n_parameters_:,} parameters, float64, 1 thread(s)"
-    assert [line.split()[:2] for line in lines[1:]] == [["epoch", "1/2"], ["epoch", "2/2"]]
-    assert all(re.search(r"loss \d+\.\d+  score -\d+\.\d+  [\d,]+ images/s", line) for line in lines[1:])

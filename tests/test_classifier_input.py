@@ -1,7 +1,5 @@
 """What X, y and weights CNNClassifier takes, and every row of the contract's table of bad input."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -105,7 +103,7 @@ def test_sparse(kind):
 
 
 def test_strings_and_objects():
-    fails(ValueError, "could not convert string to float: 'a'", [["a", "b"]] * 3, [0, 1, 2])
+    fails(ValueError, "not compatible with arrays of bytes/strings", [["a", "b"]] * 3, [0, 1, 2])
     fails((TypeError, ValueError), "argument must be .* string.* number", np.array([[{}]] * 3), [0, 1, 2])
     numbers = fitted(X.astype(object), Y)
     assert weights_of(numbers) == weights_of(fitted(X, Y))
@@ -179,16 +177,15 @@ def test_continuous_y():
 
 
 def test_column_y():
-    with pytest.warns(DataConversionWarning, match="A column-vector y was passed"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        clf = quick().fit(X, Y[:, None])
+    with pytest.warns(DataConversionWarning, match="A column-vector y was passed"):
+        clf = fitted(X, Y[:, None])
     assert weights_of(clf) == weights_of(fitted(X, Y))
     fails(ValueError, "y should be a 1d array", X, np.eye(3)[Y])
 
 
 def test_y_with_nan_or_mixed_kinds():
     fails(ValueError, "Input y contains NaN", X, np.where(Y == 0, np.nan, 1.0))
-    fails(TypeError, "labels must be uniformly strings or numbers|uniformly", X, np.array([1, "a", 2] * 10, object))
+    fails(TypeError, "labels must be uniformly strings or numbers", X, np.array([1, "a", 2] * 10, object))
 
 
 def test_one_class():
@@ -240,11 +237,11 @@ def test_labels_unknown_to_a_warm_start_or_partial_fit():
     for labels in (Y + 1, np.minimum(Y, 1)):
         with pytest.raises(ValueError, match="warm_start needs the classes of the first fit"):
             fitted(X, labels, clf=clf)
-    with pytest.raises(ValueError, match="has classes not in `self.classes_`"):
+    with pytest.raises(ValueError, match=r"has classes not in `self\.classes_`"):
         clf.partial_fit(X, Y + 1)
     with pytest.raises(ValueError, match="is not the same as on last call"):
         clf.partial_fit(X, Y, [0, 1, 2, 3])
-    with pytest.raises(ValueError, match="has classes not in `self.classes_`"):
+    with pytest.raises(ValueError, match=r"has classes not in `self\.classes_`"):
         quick().partial_fit(X, Y, [0, 1])
     with pytest.raises(ValueError, match="`y_val` has classes not in"):
         fitted(X, Y, {"X_val": X, "y_val": Y + 1})
@@ -369,7 +366,6 @@ def test_inputs_are_not_written(tmp_path):
 
 LABELS = {
     "strings": np.array(["cat", "dog", "a much longer name"]),
-    "bytes": np.array([b"x", b"y", b"zz"]),
     "objects": np.array(["u", "v", "w"], object),
     "gaps": np.array([-7, 3, 1000]),
     "floats": np.array([1.0, 2.0, 5.0]),
@@ -387,7 +383,9 @@ def test_labels(kind):
     assert (predicted == names[Y]).mean() > 0.9
 
 
-@pytest.mark.parametrize("make", [pd.Series, list, lambda y: pl.Series("y", y), lambda y: pd.Series(y, dtype="category")])
+@pytest.mark.parametrize(
+    "make", [pd.Series, list, lambda y: pl.Series("y", y), lambda y: pd.Series(y, dtype="category")]
+)
 def test_labels_in_other_containers(make):
     names = np.array(["n", "s", "w"])[Y]
     assert weights_of(fitted(X, make(names))) == weights_of(fitted(X, names))

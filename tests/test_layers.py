@@ -120,9 +120,7 @@ def test_conv2d_against_the_oracle(layer):
     params = {name: oracle.integer_array(rng, spec.shape) for name, spec in specs.items()}
     size, stride, dilation = (layers.base.both(v) for v in (layer.kernel_size, layer.stride, layer.dilation))
     padding = oracle.sides(layer.padding, x.shape[1:3], size, stride, dilation)
-    expected = oracle.conv2d(
-        x, params["kernel"], params.get("bias"), stride, padding, dilation, layer.groups
-    )
+    expected = oracle.conv2d(x, params["kernel"], params.get("bias"), stride, padding, dilation, layer.groups)
     np.testing.assert_array_equal(run(layer, x, params), expected)
 
 
@@ -164,7 +162,9 @@ def test_separable_is_depthwise_then_pointwise():
     specs = layer.parameters((6, 5, 4))
     assert list(specs) == ["depthwiseconv2d_1.kernel", "conv2d_1.kernel", "conv2d_1.bias"]
     params = {name: rng.standard_normal(spec.shape) for name, spec in specs.items()}
-    inner = run(DepthwiseConv2D(stride=2, padding="same", bias=False), x, {"kernel": params["depthwiseconv2d_1.kernel"]})
+    inner = run(
+        DepthwiseConv2D(stride=2, padding="same", bias=False), x, {"kernel": params["depthwiseconv2d_1.kernel"]}
+    )
     pointwise = {"kernel": params["conv2d_1.kernel"], "bias": params["conv2d_1.bias"]}
     np.testing.assert_array_equal(run(layer, x, params), run(Conv2D(5, 1), inner, pointwise))
 
@@ -246,7 +246,9 @@ def test_dropout_depends_on_seed_place_epoch_and_sample_only():
     samples = np.array([3, 1, 4, 15, 9, 2], np.int64)
     whole = run(Dropout(0.4), x, seed=5, epoch=2, samples=samples)
     for order in ([0], [5, 3, 1], [2, 0, 1, 4]):
-        np.testing.assert_array_equal(run(Dropout(0.4), x[order], seed=5, epoch=2, samples=samples[order]), whole[order])
+        np.testing.assert_array_equal(
+            run(Dropout(0.4), x[order], seed=5, epoch=2, samples=samples[order]), whole[order]
+        )
     for other in ({"seed": 6, "epoch": 2}, {"seed": 5, "epoch": 3}):
         assert not np.array_equal(run(Dropout(0.4), x, samples=samples, **other), whole)
     assert set(np.unique(whole)) == {np.float32(0), np.float32(1) / np.float32(0.6)}
@@ -284,6 +286,16 @@ def test_dropout_drops_its_share_and_nothing_when_predicting():
         (lambda: AvgPool2D(2, padding="no"), ValueError, "padding must be"),
         (lambda: Dropout(1.0), ValueError, r"rate must be in \[0, 1\), got 1.0"),
         (lambda: Dropout(float("nan")), ValueError, "rate must be"),
+        (lambda: Dropout("half"), TypeError, "rate must be a float, got 'half'"),
+        (lambda: Dropout(True), TypeError, "rate must be a float, got True"),
+        (lambda: BatchNorm(eps="small"), TypeError, "eps must be a float, got 'small'"),
+        (lambda: Conv2D(2, bias="no"), TypeError, "bias must be a bool, got 'no'"),
+        (lambda: MaxPool2D(2, ceil_mode=1), TypeError, "ceil_mode must be a bool, got 1"),
+        (lambda: AvgPool2D(2, count_include_pad=None), TypeError, "count_include_pad must be a bool"),
+        (lambda: Residual(["conv2d"]), TypeError, "expected layers, got 'conv2d'"),
+        (lambda: Residual([Conv2D]), TypeError, "expected layers, got <class"),
+        (lambda: Residual([RELU], None), ValueError, "skip must be a sequence of layers, got None"),
+        (lambda: Residual(Conv2D(2)), ValueError, "non-empty sequence of layers"),
         (lambda: BatchNorm(eps=0), ValueError, "eps must be > 0"),
         (lambda: BatchNorm(momentum=1.0), ValueError, r"momentum must be in \[0, 1\)"),
         (lambda: Residual(()), ValueError, "non-empty sequence of layers"),

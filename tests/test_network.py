@@ -296,7 +296,9 @@ def test_starting_values_depend_on_seed_and_name_only():
 
 
 def test_misfits_name_the_layers_place():
-    with pytest.raises(ValueError, match=r"layer 1, Conv2D\(.*kernel_size=9.* cannot take input of shape \(6, 5, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"layer 1, Conv2D\(.*kernel_size=9.* cannot take input of shape \(6, 5, 4\)"
+    ):
         net((Conv2D(4), Conv2D(4, 9)))
     with pytest.raises(ValueError, match=r"layer 0, Residual.*layer 1, Dense.*put Flatten\(\) before it"):
         net((Residual((Conv2D(4), Dense(3))),))

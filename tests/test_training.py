@@ -149,7 +149,9 @@ def test_divergence_keeps_the_last_good_weights():
     network = net()
     start = network.buffer.copy()
     loop = trainer(network, X, Y, solver=SGD(), batch_size=5, learning_rate_init=1e200)
-    words = r"became (nan|inf) in epoch 1, step \d, with learning rate 1e\+200; the initial weights are kept. Try a"
+    words = (
+        r"became (nan|inf) in epoch 1, step \d, with learning rate 1e\+200; the initial weights are kept. Try a"
+    )
     with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=words):
         loop.run(3)
     np.testing.assert_array_equal(network.buffer, start)
@@ -167,7 +169,9 @@ def test_divergence_later_names_the_epoch():
     network, whole = net(), net()
     trainer(whole, X, Y, solver=SGD(), batch_size=8, learning_rate_init=0.01).run(1)
     loop = trainer(network, X, Y, solver=SGD(), schedule=Jump(), batch_size=8, learning_rate_init=0.01)
-    words = r"became (nan|inf) in epoch 2, step [4-6], with learning rate 1e\+198; the weights after epoch 1 are kept"
+    words = (
+        r"became (nan|inf) in epoch 2, step [4-6], with learning rate 1e\+198; the weights after epoch 1 are kept"
+    )
     with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=words):
         loop.run(3)
     np.testing.assert_array_equal(network.buffer, whole.buffer)
@@ -250,7 +254,9 @@ def test_dense_networks_train_as_scikit_learns_do(name, activation):
     mlp.partial_fit(flat, Y, classes=np.unique(Y))
     acts = [type(RELU)(activation)]
     network = Network((Flatten(), Dense(9), *acts, Dense(5), *acts, Dense(3)), SHAPE, dtype=np.float64)
-    loop = trainer(network, X, Y, solver=solver, alpha=0.3, batch_size=len(X), shuffle=False, learning_rate_init=0.02)
+    loop = trainer(
+        network, X, Y, solver=solver, alpha=0.3, batch_size=len(X), shuffle=False, learning_rate_init=0.02
+    )
     # after its first step, for a fresh MLP has no weights to read
     network.buffer[:] = np.concatenate([a.ravel() for a in (*mlp.coefs_, *mlp.intercepts_)])
     sizes = [a.ravel() for group in ("ms", "vs") for a in getattr(mlp._optimizer, group, [])]

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,17 @@ class ImageNetwork(BaseEstimator):
     input_shape_: tuple[int, int, int]
     scales_uint8_: bool
     _state: TrainingState
+
+    @contextmanager
+    def _unchanged_on_error(self) -> Iterator[None]:
+        """What is refused before training begins leaves the estimator as it was, fitted or not."""
+        kept = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(kept)
+            raise
 
     def _check_X(self, X: Any, *, reset: bool, name: str = "X") -> Array:
         """X as an array that this estimator takes; with `reset` its shape and kind are remembered."""
@@ -63,7 +76,13 @@ class ImageNetwork(BaseEstimator):
         return (*hidden, _stack.output_layer(n_outputs))
 
     def _check_same_layers(self, n_outputs: int) -> None:
-        """Refuse to go on with other layers than training began with."""
+        """Refuse to go on with other layers, or in another precision, than training began with."""
+        params: Any = self
+        if params.dtype is not None and np.dtype(params.dtype) != self.network_.dtype:
+            raise ValueError(
+                f"dtype={params.dtype!r}, but this estimator was fitted in {self.network_.dtype}: "
+                "set warm_start=False to start anew"
+            )
         if self._layers(self.input_shape_, n_outputs) != self.network_.layers:
             raise ValueError(
                 "the parameters describe other layers than this estimator was fitted with: "
@@ -140,9 +159,11 @@ class ImageNetwork(BaseEstimator):
             if layer not in names:
                 raise ValueError(f"no layer {layer!r}; there are {', '.join(names)}")
             return names.index(layer)
+        if isinstance(layer, (bool, np.bool_)) or not isinstance(layer, Integral):
+            raise TypeError(f"layer must be a name or a place, got {layer!r}")
         if not -len(names) <= layer < len(names):
             raise ValueError(f"no layer {layer}: there are {len(names)}, {', '.join(names)}")
-        return layer % len(names)
+        return int(layer) % len(names)
 
     def summary(self, input_shape: Shape | None = None, n_classes: int = 10) -> Summary:
         """Table of the layers: output shape, parameters, operations, receptive field, memory.
@@ -170,7 +191,9 @@ class ImageNetwork(BaseEstimator):
         if input_shape is None:
             raise ValueError("before fit, give a shape: summary((28, 28, 1))")
         params: Any = self
-        shape = _images.channels_last(tuple(input_shape), params.data_format)
+        if not _images.SHAPE_RULES["image_shape"].accepts(input_shape):
+            raise ValueError(f"input_shape must be (H, W) or (H, W, C), ints of at least 1, got {input_shape!r}")
+        shape = _images.channels_last(tuple(int(size) for size in input_shape), params.data_format)
         return Summary(self._layers(shape, n_classes), shape, params.dtype or np.float32)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -49,7 +49,7 @@ def check_images(estimator: Any, X: Any, *, reset: bool) -> Array:
     TypeError
         For sparse matrices, masked arrays and numpy.matrix.
     ValueError
-        For complex or non-finite numbers, no samples, no features, more than four axes.
+        For complex or non-finite numbers, dates, no samples, no features, more than four axes.
     """
     if isinstance(X, np.ma.MaskedArray):
         raise TypeError("Masked arrays are not supported: fill X first, hidden values would be used.")
@@ -66,6 +66,8 @@ def check_images(estimator: Any, X: Any, *, reset: bool) -> Array:
             estimator.n_features_in_ = math.prod(array.shape[1:])
             if hasattr(estimator, "feature_names_in_"):
                 del estimator.feature_names_in_
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"X must hold real numbers, got {array.dtype}")
     return array
 
 

@@ -65,19 +65,13 @@ def either(*rules: Rule) -> Rule:
 def plugin(registry: Registry[Any], *others: str) -> Rule:
     """A registered name, an object that keeps the family's contract, or one of some other words.
 
-    An unknown name is a PluginError that lists what there is.
+    An unknown name is a PluginError that lists what there is; what an object lacks is told by its family.
     """
 
     def accepts(value: Any) -> bool:
         if isinstance(value, str):
             return value in others or registry.get(value) is not None
-        try:
-            registry.resolve(value)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, PluginError):
-                raise
-            return False
-        return True
+        return registry.resolve(value) is not None
 
     return Rule(accepts, f"the name of one of pyconvx.{registry.group.partition('.')[2]}, or such an object")
 
@@ -85,8 +79,14 @@ def plugin(registry: Registry[Any], *others: str) -> Rule:
 def check_parameters(estimator: object, values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
     """Raise ValueError for the first parameter that breaks its rule."""
     for name, rule in rules.items():
-        if not rule.accepts(values[name]):
-            raise ValueError(
-                f"The {name!r} parameter of {type(estimator).__name__} must be {rule.text}. "
-                f"Got {values[name]!r} instead."
-            )
+        value = values[name]
+        words = f"The {name!r} parameter of {type(estimator).__name__} must be {rule.text}. Got {value!r} instead."
+        try:
+            accepted = rule.accepts(value)
+        except (TypeError, ValueError) as error:
+            if isinstance(value, str):
+                raise
+            kind = PluginError if isinstance(error, PluginError) else ValueError
+            raise kind(f"{words} {error}") from error
+        if not accepted:
+            raise ValueError(words)

@@ -18,21 +18,27 @@ def _legal_padding(value: Any) -> bool:
     return True
 
 
+def _legal_dtype(value: Any) -> bool:
+    if value is None or not isinstance(value, (str, type, np.dtype)):
+        return value is None
+    try:
+        return np.dtype(value) in (np.float32, np.float64)
+    except TypeError:
+        return False
+
+
 CLASSIFIER_RULES = _images.SHAPE_RULES | {
-    "filters": rule.sizes,
+    "filters": rule.either(rule.integer(1), rule.sizes),
     "kernel_size": rule.pair,
     "pool_size": rule.pair,
     "padding": rule.Rule(_legal_padding, 'an int, a pair, a pair of pairs, "same" or "valid"'),
-    "hidden_layer_sizes": rule.sizes,
+    "hidden_layer_sizes": rule.either(rule.integer(1), rule.sizes),
     "activation": rule.plugin(activations.registry),
     "dropout": rule.real(0, 1),
     "batch_norm": rule.boolean,
     "initializer": rule.plugin(initializers.registry, "auto"),
     "layers": rule.either(rule.Rule(lambda v: isinstance(v, (list, tuple)), "a sequence of layers"), rule.nothing),
-    "dtype": rule.Rule(
-        lambda v: v is None or (isinstance(v, (str, type, np.dtype)) and np.dtype(v) in (np.float32, np.float64)),
-        "'float32', 'float64' or None",
-    ),
+    "dtype": rule.Rule(_legal_dtype, "'float32', 'float64' or None"),
     "loss": rule.plugin(losses.registry),
     "label_smoothing": rule.real(0, 1),
     "solver": rule.plugin(solvers.registry),

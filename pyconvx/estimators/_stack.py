@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from pyconvx import layers as layer_family
 from pyconvx import schedules, solvers
 from pyconvx._types import Padding, Pair, Shape
@@ -35,7 +37,12 @@ def _given(values: Sequence[Any]) -> tuple[Layer, ...]:
     flat = False
     for value in values:
         layer: Any = layer_family.registry.get(value)() if isinstance(value, str) else value
-        layer_family.verify_layer(layer)
+        try:
+            layer_family.verify_layer(layer)
+        except TypeError as error:
+            raise TypeError(f"layers must hold layers or their names, got {value!r}: {error}") from None
+        if isinstance(layer, type):
+            raise TypeError(f"layers must hold layers or their names, got the class {layer.__name__}: call it")
         if isinstance(layer, Dense) and not flat:
             flat = any(isinstance(before, (Flatten, layer_family.GlobalAvgPool2D)) for before in chosen)
             if not flat:
@@ -53,7 +60,7 @@ def _default_stack(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, .
     stack: list[Layer] = []
     shape = input_shape
     function, norm = params["activation"], params["batch_norm"]
-    for filters in params["filters"]:
+    for filters in np.atleast_1d(np.asarray(params["filters"], np.int64)):
         kernel = _clipped(params["kernel_size"], shape, params["padding"])
         stack.append(Conv2D(int(filters), kernel, padding=params["padding"], bias=not norm))
         shape = stack[-1].output_shape(shape)
@@ -64,7 +71,7 @@ def _default_stack(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, .
             stack.append(MaxPool2D(pool))
             shape = stack[-1].output_shape(shape)
     stack.append(Flatten())
-    for units in params["hidden_layer_sizes"]:
+    for units in np.atleast_1d(np.asarray(params["hidden_layer_sizes"], np.int64)):
         stack += [Dense(int(units)), Activation(function)]
         stack += [Dropout(float(params["dropout"]))] if params["dropout"] else []
     return tuple(stack)

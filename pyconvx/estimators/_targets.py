@@ -35,6 +35,7 @@ def check_labels(estimator: Any, X: Array, y: Any) -> Array:
     labels: Array = column_or_1d(y, warn=True)
     assert_all_finite(labels, input_name="y")
     check_consistent_length(X, labels)
+    distinct(labels)  # refuses mixed kinds in plainer words than the next line
     check_classification_targets(labels)
     return labels
 
@@ -74,12 +75,13 @@ def check_weights(sample_weight: Any, n: int, name: str = "sample_weight") -> Fl
     return weights
 
 
-def with_class_weight(weights: FloatArray, class_weight: Any, labels: Array) -> FloatArray:
-    """Sample weights times their classes' weights."""
+def with_class_weight(sample_weight: Any, class_weight: Any, labels: Array) -> FloatArray:
+    """Sample weights times their classes' weights, checked: together too they may not all be zero."""
+    weights = check_weights(sample_weight, len(labels))
     if class_weight is None:
         return weights
-    both: FloatArray = weights * compute_sample_weight(class_weight, labels)
-    return both
+    shares = check_weights(compute_sample_weight(class_weight, labels), len(labels), "class_weight")
+    return check_weights(weights * shares, len(labels), "sample_weight * class_weight")
 
 
 def hold_out(codes: Codes, index: Codes, fraction: float, seed: int) -> tuple[Codes, Codes]:

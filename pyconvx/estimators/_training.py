@@ -26,21 +26,21 @@ class TrainedClassifier(ImageNetwork):
         """The loss, made by the estimator."""
         raise NotImplementedError
 
-    def _train(
-        self,
-        images: Array,
-        labels: Array,
-        weights: FloatArray,
-        validation: Validation | None,
-        epochs: int | None,
-    ) -> None:
-        """Run epochs and publish what came of them; `epochs` is None for a single one of partial_fit."""
+    def _prepared(
+        self, images: Array, labels: Array, weights: FloatArray, validation: Validation | None
+    ) -> tuple[Trainer, Validation | None]:
+        """The loop for these rows, and the rows that are scored; some are held out where that is asked for."""
         codes = encode(labels, self.classes_)
         index = np.flatnonzero(weights).astype(np.int64)
         if self.early_stopping and validation is None:
             index, held = hold_out(codes, index, self.validation_fraction, self._state.seed)
             validation = Validation(images[held], labels[held], codes[held], weights[held])
-        trainer = self._trainer(images, index, codes, weights)
+        return self._trainer(images, index, codes, weights), validation
+
+    def _train(
+        self, trainer: Trainer, validation: Validation | None, images: Array, labels: Array, epochs: int | None
+    ) -> None:
+        """Run epochs and publish what came of them; `epochs` is None for a single one of partial_fit."""
         done_before = getattr(self, "n_iter_", 0) if epochs is None and self._state.epoch else 0
         before, stopped = self._state.epoch, False
         task = FitTask(self, epochs or 1, images, labels)

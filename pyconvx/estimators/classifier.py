@@ -36,14 +36,14 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
 
     Parameters
     ----------
-    filters : sequence of int, default=(32, 64)
+    filters : int or sequence of int, default=(32, 64)
         Output channels of the convolutions.
     kernel_size : int or pair, default=3
     pool_size : int or pair, default=2
         Kernels and pools larger than the map are clipped to it.
     padding : int, pair, pair of pairs, "same" or "valid", default="same"
         Of the convolutions.
-    hidden_layer_sizes : sequence of int, default=(128,)
+    hidden_layer_sizes : int or sequence of int, default=(128,)
     activation : str or object, default="relu"
         A name of `pyconvx.activations` or of an installed plugin, or an object.
     dropout : float, default=0.0
@@ -263,18 +263,21 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together: pass both, or neither")
         going_on = self.warm_start and hasattr(self, "network_")
-        images, labels = self._check_data(X, y, reset=not going_on)
-        found = distinct(labels)
-        if going_on and not np.array_equal(found, self.classes_):
-            raise ValueError(f"warm_start needs the classes of the first fit, {self.classes_}, got {found}")
-        weights = with_class_weight(check_weights(sample_weight, len(images)), self.class_weight, labels)
-        validation = self._given_validation(X_val, y_val, sample_weight_val, found)
-        if going_on:
-            self._check_same_layers(len(found))
-        else:
-            self._make_network(images, len(found))
-            self.classes_ = found
-        self._train(images, labels, weights, validation, self.max_iter)
+        with self._unchanged_on_error():
+            images, labels = self._check_data(X, y, reset=not going_on)
+            found = distinct(labels)
+            if going_on and not np.array_equal(found, self.classes_):
+                raise ValueError(f"warm_start needs the classes of the first fit, {self.classes_}, got {found}")
+            weights = with_class_weight(sample_weight, self.class_weight, labels)
+            dtype = self.network_.dtype if going_on else _images.computing_dtype(self.dtype, images)
+            validation = self._given_validation(X_val, y_val, sample_weight_val, found, dtype)
+            if going_on:
+                self._check_same_layers(len(found))
+            else:
+                self._make_network(images, len(found))
+                self.classes_ = found
+            trainer, validation = self._prepared(images, labels, weights, validation)
+        self._train(trainer, validation, images, labels, self.max_iter)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> "CNNClassifier":
@@ -308,15 +311,17 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
         known = distinct(np.asarray(classes)) if classes is not None else self.classes_
         if not first and not np.array_equal(known, self.classes_):
             raise ValueError(f"`classes={classes}` is not the same as on last call, which was {self.classes_}")
-        images, labels = self._check_data(X, y, reset=first)
-        encode(labels, known)
-        weights = with_class_weight(check_weights(sample_weight, len(images)), self.class_weight, labels)
-        if first:
-            self._make_network(images, len(known))
-            self.classes_ = known
-        else:
-            self._check_same_layers(len(known))
-        self._train(images, labels, weights, None, None)
+        with self._unchanged_on_error():
+            images, labels = self._check_data(X, y, reset=first)
+            encode(labels, known)
+            weights = with_class_weight(sample_weight, self.class_weight, labels)
+            if first:
+                self._make_network(images, len(known))
+                self.classes_ = known
+            else:
+                self._check_same_layers(len(known))
+            trainer, _ = self._prepared(images, labels, weights, None)
+        self._train(trainer, None, images, labels, None)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -369,11 +374,14 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
         _images.check_cast(images, dtype)
         return images, check_labels(self, images, y)
 
-    def _given_validation(self, X_val: Any, y_val: Any, weights: Any, classes: Array) -> Validation | None:
+    def _given_validation(
+        self, X_val: Any, y_val: Any, weights: Any, classes: Array, dtype: np.dtype[Any]
+    ) -> Validation | None:
         """The validation data that the user brought."""
         if X_val is None:
             return None
         images = self._check_X(X_val, reset=False, name="X_val")
+        _images.check_cast(images, dtype)
         labels = check_labels(self, images, y_val)
         codes = encode(labels, classes, "y_val")
         return Validation(images, labels, codes, check_weights(weights, len(images), "sample_weight_val"))

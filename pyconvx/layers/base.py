@@ -111,9 +111,14 @@ class Layer:
     """
 
     def __post_init__(self) -> None:
-        """Turn lists into tuples, so that the value can be hashed."""
+        """Turn lists into tuples, so that the value can be hashed; refuse switches and numbers that are none."""
         for item in dataclasses.fields(self):
-            object.__setattr__(self, item.name, _frozen(getattr(self, item.name)))
+            value = _frozen(getattr(self, item.name))
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if (item.type is bool and not isinstance(value, bool)) or (item.type is float and not number):
+                kind = item.type.__name__
+                raise TypeError(f"{type(self).__name__}: {item.name} must be a {kind}, got {value!r}")
+            object.__setattr__(self, item.name, value)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Shape of one output sample; ValueError where the input does not fit."""
@@ -164,8 +169,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def cached(function: F) -> F:
-    """Remember results by layer and shape: they are asked for at every step."""
-    return functools.lru_cache(maxsize=4096)(function)  # type: ignore[return-value]
+    """Remember results by layer and shape: they are asked for at every step.
+
+    A layer that holds somebody's unhashable object is computed each time.
+    """
+    remembered = functools.lru_cache(maxsize=4096)(function)
+
+    @functools.wraps(function)
+    def look_up(layer: Any, *arguments: Any) -> Any:
+        try:
+            hash(layer)
+        except TypeError:
+            return function(layer, *arguments)
+        return remembered(layer, *arguments)
+
+    return look_up  # type: ignore[return-value]
 
 
 def both(value: int | Pair) -> Pair:

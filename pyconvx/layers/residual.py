@@ -40,6 +40,11 @@ class Residual(Layer):
         super().__post_init__()
         if not isinstance(self.layers, tuple) or not self.layers:
             raise ValueError(f"Residual: layers must be a non-empty sequence of layers, got {self.layers!r}")
+        if not isinstance(self.skip, tuple):
+            raise ValueError(f"Residual: skip must be a sequence of layers, got {self.skip!r}")
+        for layer in (*self.layers, *self.skip):
+            if isinstance(layer, type) or not hasattr(layer, "output_shape"):
+                raise TypeError(f"Residual: expected layers, got {layer!r}")
 
     def parts(self) -> tuple[tuple[Layer, ...], ...]:
         """Block and skip path."""

@@ -4,6 +4,8 @@ The whole array is never copied: any strides, byte order, memory map or channel 
 stay uint8 and are scaled by 1/255 as batches are drawn.
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,6 +29,8 @@ class Samples:
     """
 
     def __init__(self, X: Array, shape: Shape, *, channels_first: bool = False) -> None:
+        if math.prod(X.shape[1:]) != math.prod(shape):
+            raise ValueError(f"rows of shape {X.shape[1:]} hold no images of shape {shape}")
         self.X = X
         self.shape = shape
         self.channels_first = channels_first
@@ -40,6 +44,8 @@ class Samples:
 
     def take(self, index: npt.NDArray[np.int64], out: FloatArray, n_threads: int = 1) -> None:
         """Write the images of these rows to `out` (B, H, W, C), in its dtype, scaled."""
+        if out.shape != (len(index), *self.shape):  # the kernel does not look
+            raise ValueError(f"{len(index)} images of shape {self.shape} do not fit into {out.shape}")
         rows = self._rows
         if rows is None:
             rows = self._ordered(index, out.dtype)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pyconvx._types import FloatArray
+from pyconvx.solvers import Solver
 
 
 @dataclass
@@ -25,10 +26,13 @@ class TrainingState:
         Key of everything random.
     slots : array of shape (slots, n)
         The solver's memory.
+    solver : str
+        Whose memory it is.
     """
 
     seed: int
     slots: FloatArray
+    solver: str = ""
     epoch: int = 0
     step: int = 0
     samples_seen: int = 0
@@ -39,6 +43,15 @@ class TrainingState:
     loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     best: Best | None = None
+
+    def adopt(self, solver: Solver, n: int) -> None:
+        """Make the memory fit a solver: anew where it was another's, a copy where it cannot be written."""
+        kind = type(solver).__qualname__
+        if self.solver not in ("", kind):
+            self.slots, self.step = np.zeros((solver.slots, n), self.slots.dtype), 0
+        elif not self.slots.flags.writeable:
+            self.slots = np.array(self.slots)
+        self.solver = kind
 
     def record_loss(self, loss: float, tol: float, counts: bool) -> None:
         """Add an epoch's loss; where it `counts`, it decides whether training still improves."""

@@ -88,6 +88,7 @@ class Trainer:
         self.samples, self.index, self.targets, self.weights = samples, index, targets, weights
         self.max_epochs = 1
         network.make_writable()
+        state.adopt(solver, network.n_trainable)
         self._memory = Memory()
         self._gradients, self._named = network.gradients()
         self._trainable = network.buffer[: network.n_trainable]

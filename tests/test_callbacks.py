@@ -1,0 +1,112 @@
+"""scikit-learn's callbacks, where it has them, and the words where it has none."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from small import fitted, images, quick, weights_of
+
+from pyconvx import DivergenceError
+from pyconvx.estimators._callbacks import FitTask
+
+X, Y = images()
+THERE = importlib.util.find_spec("sklearn.callback") is not None
+PUBLIC = ["with them"] if THERE else []
+BARS = PUBLIC if importlib.util.find_spec("rich") is not None else []
+
+
+class Counts:
+    """A callback that writes down what it is told, and may ask to stop."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after, self.told = stop_after, []
+
+    def setup(self, estimator, context):
+        self.told.append("setup")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.told.append(("begin", context.task_name))
+
+    def on_fit_task_end(self, estimator, context, *, X=None, y=None, fitted_estimator=None, metadata=None):
+        self.told.append(("end", context.task_name))
+        ends = sum(entry == ("end", "epoch") for entry in self.told)
+        return self.stop_after is not None and ends >= self.stop_after
+
+    def teardown(self, estimator, context):
+        self.told.append("teardown")
+
+
+@pytest.mark.parametrize("_", PUBLIC)
+def test_every_epoch_is_a_task(_):
+    callback = Counts()
+    clf = fitted(X, Y, clf=quick(max_iter=3).set_callbacks(callback))
+    epochs = [entry for entry in callback.told if entry[1] == "epoch"]
+    assert epochs == [("begin", "epoch"), ("end", "epoch")] * 3
+    assert (callback.told[0], callback.told[-1]) == ("setup", "teardown")
+    begun = sum(entry[0] == "begin" for entry in callback.told)
+    assert begun == sum(entry[0] == "end" for entry in callback.told) == 4
+    assert weights_of(clf) == weights_of(fitted(X, Y, max_iter=3))
+
+
+@pytest.mark.parametrize("_", PUBLIC)
+def test_a_callback_may_stop(_):
+    clf = quick(max_iter=9).set_callbacks(Counts(stop_after=2))
+    clf.fit(X, Y)  # stopped on purpose: no ConvergenceWarning
+    assert clf.n_iter_ == 2
+    assert weights_of(clf) == weights_of(fitted(X, Y, max_iter=2))
+
+
+@pytest.mark.parametrize("_", PUBLIC)
+def test_callbacks_end_where_training_fails(_):
+    callback = Counts()
+    clf = quick(solver="sgd", learning_rate_init=1e30, max_iter=50, tol=0.0).set_callbacks(callback)
+    with np.errstate(all="ignore"), pytest.raises(DivergenceError):
+        clf.fit(X.astype(np.float32), Y)
+    assert callback.told[-1] == "teardown"
+
+
+@pytest.mark.parametrize("_", PUBLIC)
+def test_scoring_monitor_scores_every_epoch(_):
+    from sklearn.callback import ScoringMonitor
+
+    monitor = ScoringMonitor(scoring="accuracy")
+    clf = fitted(X, Y, clf=quick(max_iter=3, learning_rate_init=0.05).set_callbacks(monitor))
+    scores = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+    expected = [fitted(X, Y, max_iter=n, learning_rate_init=0.05).score(X, Y) for n in (1, 2, 3)]
+    assert scores == expected
+    assert clf.n_iter_ == 3
+
+
+@pytest.mark.parametrize("_", BARS)
+def test_progress_bar(_, capsys):
+    from sklearn.callback import ProgressBar
+
+    fitted(X, Y, clf=quick(max_iter=3).set_callbacks(ProgressBar()))
+    assert "CNNClassifier" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("_", BARS)
+def test_progress_bar_over_a_grid(_):
+    from sklearn.callback import ProgressBar
+
+    grid = GridSearchCV(
+        make_pipeline(FunctionTransformer(), quick()), {"cnnclassifier__filters": [(2,), (3,)]}, cv=2
+    )
+    grid.set_callbacks(ProgressBar())
+    grid.fit(X, Y)
+    assert grid.best_params_["cnnclassifier__filters"] in {(2,), (3,)}
+
+
+class Bare:
+    """An estimator of a scikit-learn without callbacks."""
+
+
+def test_without_callbacks_tasks_do_nothing():
+    task = FitTask(Bare(), 3, X, Y)
+    task.begin_epoch()
+    assert task.end_epoch(dict, {}) is False
+    task.end(dict)
