@@ -251,6 +251,7 @@ def test_labels_unknown_to_a_warm_start_or_partial_fit():
 @pytest.mark.parametrize("one", ["X_val", "y_val"])
 def test_half_of_the_validation_data(one):
     fails(ValueError, "X_val and y_val belong together", X, Y, {one: {"X_val": X, "y_val": Y}[one]})
+    fails(ValueError, "sample_weight_val needs X_val", X, Y, {"sample_weight_val": np.ones(30)})
 
 
 UNKNOWN = {

@@ -262,6 +262,8 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
         self._check_parameters()
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together: pass both, or neither")
+        if X_val is None and sample_weight_val is not None:
+            raise ValueError("sample_weight_val needs X_val and y_val")
         going_on = self.warm_start and hasattr(self, "network_")
         with self._unchanged_on_error():
             images, labels = self._check_data(X, y, reset=not going_on)
