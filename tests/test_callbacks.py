@@ -1,6 +1,5 @@
 """scikit-learn's callbacks, where it has them, and the words where it has none."""
 
-import importlib.util
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from pyconvx.estimators._callbacks import FitTask
 X, Y = images()
 THERE = importlib.util.find_spec("sklearn.callback") is not None
 PUBLIC = ["with them"] if THERE else []
-BARS = PUBLIC if importlib.util.find_spec("rich") is not None else []
+BARS = PUBLIC
 
 
 class Counts:
