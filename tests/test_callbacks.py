@@ -1,5 +1,6 @@
 """scikit-learn's callbacks, where it has them, and the words where it has none."""
 
+import importlib.util
 
 import numpy as np
 import pytest
