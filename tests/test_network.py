@@ -353,3 +353,14 @@ def test_prediction_from_many_threads(n_threads):
 
 def test_repr():
     assert repr(net()) == "Network(7 layers, (8, 7, 2) -> (3,), float64)"
+
+
+def test_a_frozen_batch_norm_keeps_its_statistics():
+    layers = [BatchNorm(), Flatten(), Dense(2)]
+    network = Network(layers, (3, 3, 2), frozen=["batchnorm_1"])
+    before = network.state_buffer.copy()
+    memory = Memory()
+    context = network.context(True, memory.kept, 1)
+    images = np.random.default_rng(0).normal(5.0, 2.0, (4, 3, 3, 2)).astype(np.float32)
+    network.forward(images, context, memory, [])
+    np.testing.assert_array_equal(network.state_buffer, before)

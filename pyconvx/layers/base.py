@@ -63,7 +63,7 @@ class Context:
     seed, epoch, samples
         Key of the random numbers: one int64 number per row of the batch in `samples`.
     states : mapping
-        The network's state arrays by full name.
+        The state arrays that may be written, by full name.
     scope : str
         Prefix of the names of the layer that runs.
     """

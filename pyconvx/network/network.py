@@ -110,6 +110,9 @@ class Network:
         """Arrays by name, as views into the buffers."""
         self._parameters = views(self.buffer, self._layout.parameters)
         self._states = views(self.state_buffer, self._layout.states)
+        # what frozen layers write goes to copies that nobody reads
+        fixed = self._layout.fixed
+        self._writable = {name: array.copy() if name in fixed else array for name, array in self._states.items()}
         everything = self._parameters | self._states
         self._by_layer = {name: below(everything, name) for name in self.names}
 
@@ -157,7 +160,7 @@ class Network:
 
     def context(self, training: bool, workspace: Workspace, n_threads: int, **random: Any) -> Context:
         """A context with this network's states."""
-        return Context(training, workspace, n_threads, states=self._states, **random)
+        return Context(training, workspace, n_threads, states=self._writable, **random)
 
     def _within(self, context: Context, step: Step, **changes: Any) -> Context:
         return dataclasses.replace(context, scope=step.names[0] + ".", **changes)
@@ -168,7 +171,8 @@ class Network:
         """Outputs for a batch (N, *input_shape).
 
         With a `tape`, each step's cache is appended to it and nothing is overwritten until the next
-        `memory.kept.reset()`; without, only the newest two maps are kept.
+        `memory.kept.reset()`; without, only the newest two maps are kept. Tapes are for training passes:
+        outside them the layers keep less than backward needs.
         """
         for step in self.plan:
             workspace = memory.kept if tape is not None else memory.other_than(x)

@@ -57,6 +57,7 @@ class Layout:
         self.n_weights = sum(sizes[name] for name in names if rank(name) == 0)
         self.n_trainable = sum(sizes[name] for name in names if rank(name) < 2)
         self.trainable = tuple(name for name in names if rank(name) < 2)
+        self.fixed = tuple(name for name in specs if rank(name) == 2)
         self.size = sum(sizes[name] for name in names)
         self.state_size = sum(sizes[name] for name in self.states)
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from .._ext import training
-from .base import check_step, threads_for
+from .base import check_decay, check_step, threads_for
 
 __all__ = ["SGD"]
 
@@ -43,5 +43,6 @@ class SGD(BaseEstimator):
     ) -> None:
         """Change the parameters in place; the slot holds v. See `Solver.step` for the arrays."""
         check_step(parameters, gradients, slots, self.slots)
+        check_decay(momentum=self.momentum)
         threads = threads_for(parameters, n_threads)
         training.sgd(parameters, gradients, slots[0], learning_rate, self.momentum, self.nesterov, threads)
