@@ -23,6 +23,9 @@ extra = $$($(BIN)/python -c "import tomllib; \
 	print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$(1)'])")
 PYTEST = $(BIN)/python -m pytest
 
+# threads that wait sleep instead of spinning: much quicker where other programs want the processors too
+demo test debug-test no-openmp-test test-oldest: export OMP_WAIT_POLICY ?= passive
+
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint bench-kernels variants debug-test no-openmp-test test-oldest clean
