@@ -72,7 +72,7 @@ lint: $(VENV)/.plugins $(VENV)/.lint
 	$(BIN)/mypy
 	cd plugins/pyconvx-extras && $(abspath $(BIN))/mypy
 	cd plugins/pyconvx-cython-activation && $(abspath $(BIN))/mypy
-	$(BIN)/cython-lint pyconvx plugins
+	PATH="$(abspath $(BIN)):$$PATH" cython-lint pyconvx plugins  # it calls pycodestyle by name
 
 bench-kernels: $(VENV)/.installed
 	$(BIN)/python benchmarks/kernels.py
