@@ -1,5 +1,6 @@
 """The training loop: batches from any memory, whole epochs or none, stopping, the objective."""
 
+import inspect
 import math
 
 import numpy as np
@@ -299,7 +300,9 @@ def test_stopping_counts_as_in_scikit_learn(seed):
             mlp.loss_curve_.append(value)
             if scores:
                 mlp._score = lambda *arguments, value=value, **weights: value
-            mlp._update_no_improvement_count(scores, None, None, None)
+            update = mlp._update_no_improvement_count
+            # weights of validation rows came after scikit-learn 1.6
+            update(scores, *[None] * (len(inspect.signature(update).parameters) - 1))
             if mlp._no_improvement_count > 3:
                 expected = epoch
                 break
