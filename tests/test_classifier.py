@@ -292,3 +292,9 @@ def test_a_class_may_be_absent_from_a_batch():
     clf = quick()
     clf.partial_fit(X[Y < 2], Y[Y < 2], classes=[0, 1, 2]).partial_fit(X[Y == 2], Y[Y == 2])
     assert clf.predict_proba(X).shape == (30, 3)
+
+
+def test_the_warning_points_at_the_caller():
+    with pytest.warns(ConvergenceWarning) as caught:
+        CNNClassifier((2,), max_iter=1, random_state=0).fit(X, Y)
+    assert caught[0].filename == __file__

@@ -251,3 +251,8 @@ def test_workers_share_the_processors():
 def test_huge_counts_train():
     clf = quick(n_jobs=10**6)
     assert weights_of(fitted(X, Y, clf=clf)) == weights_of(fitted(X, Y))
+
+
+def test_import_leaves_the_environment_alone():
+    code = "import os; before = dict(os.environ); import pyconvx; assert dict(os.environ) == before"
+    subprocess.run([sys.executable, "-c", code], check=True)

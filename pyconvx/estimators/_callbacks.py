@@ -6,7 +6,10 @@ from typing import Any
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupportMixin
     from sklearn.callback import with_callbacks as with_callbacks
+
+    FRAMES = 1  # that the decorator puts between a method and its caller
 except ImportError:
+    FRAMES = 0
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stands in where scikit-learn has no callbacks."""

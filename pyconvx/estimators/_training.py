@@ -11,7 +11,7 @@ from sklearn.metrics import check_scoring
 from pyconvx._types import Array, FloatArray
 from pyconvx.estimators import _stack
 from pyconvx.estimators._base import ImageNetwork
-from pyconvx.estimators._callbacks import FitTask
+from pyconvx.estimators._callbacks import FRAMES, FitTask
 from pyconvx.estimators._targets import Codes, Validation, encode, hold_out
 from pyconvx.training import Settings, Trainer
 from pyconvx.training.trainer import Epoch
@@ -66,7 +66,7 @@ class TrainedClassifier(ImageNetwork):
             warnings.warn(
                 f"Maximum iterations ({epochs}) reached and the training hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=3 + FRAMES,
             )
 
     def _trainer(self, images: Array, index: Codes, codes: Codes, weights: FloatArray) -> Trainer:

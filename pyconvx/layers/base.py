@@ -135,7 +135,10 @@ class Layer:
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """Add to the gradients of the parameters; return that of the input, None without needs_dx."""
+        """Add to the gradients of the parameters; return that of the input, None without needs_dx.
+
+        A frozen parameter has no entry in `grads`.
+        """
         raise NotImplementedError
 
     def view(self, input_shape: Shape) -> Window | None:
