@@ -6,7 +6,7 @@ level, into ``pyconvx/_ext/<level>/``; ``pyconvx/_ext/__init__.py`` picks the le
 Environment
 -----------
 PYCONVX_NO_OPENMP=1   build without threads
-PYCONVX_DEBUG=1       bounds, overflow and None checks in the Cython code, assertions in C
+PYCONVX_DEBUG=1       bounds, initialisation and None checks in the Cython code
 """
 
 import copy
@@ -61,7 +61,7 @@ def openmp_flags():
 
 def extension(name, source, level="baseline", openmp=()):
     flags = FLAGS if IS_X86 else FLAGS[:-1]
-    optimisation = ["-O1", "-g", "-DPYCONVX_DEBUG"] if DEBUG else ["-O3", "-DNDEBUG", "-g0"]
+    optimisation = ["-O1", "-g"] if DEBUG else ["-O3", "-DNDEBUG", "-g0"]
     return Extension(
         f"pyconvx._ext.{name}",
         [source],
