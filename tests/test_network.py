@@ -14,9 +14,9 @@ from pyconvx._workspace import Workspace
 from pyconvx.exceptions import ModelFileError, PluginError
 from pyconvx.initializers import Constant, xavier_uniform
 from pyconvx.layers import Activation, BatchNorm, Conv2D, Dense, DepthwiseConv2D, Flatten, MaxPool2D, Residual
+from pyconvx.layers.plan import make_plan
 from pyconvx.network import Memory, Network
 from pyconvx.network.network import FORMAT_VERSION
-from pyconvx.network.plan import make_plan
 
 X, Y = pictures(12)
 SLOPES = np.random.default_rng(1).standard_normal((12, 3))
@@ -201,7 +201,7 @@ def test_buffers_that_do_not_fit_are_refused(change):
 def test_plan_is_printable():
     steps = [str(step) for step in net().plan]
     assert steps == [
-        "conv2d_1 + activation_1", "maxpool2d_1", "flatten_1", "dense_1 + activation_2", "dense_2"
+        "conv2d_1 + activation_1 + maxpool2d_1", "flatten_1", "dense_1 + activation_2", "dense_2"
     ]  # fmt: skip
     assert [name for step in net(MIXED).plan for name in step.names] == list(net(MIXED).names)
 

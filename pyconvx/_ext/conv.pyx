@@ -3,17 +3,22 @@
     forward          y  = x * kernel + bias, then an activation on rows that are still in cache
     backward_input   dx: the same loops over dy, with the kernel turned round, once per phase of the stride
 
+With a max pool between convolution and activation, the map is there a few rows at a time, forward in order
+to find the maxima, backward with the gradients in the places of the winners (pooled.pxd).
+
 Layouts: x (N, H, W, C), kernel (KH, KW, C/groups, OC), y (N, OH, OW, OC). Every output cell is summed in
 one order that depends on shapes alone: see docs/kernels.md.
 """
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython.parallel cimport prange
+from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
 from pyconvx._ext.microkernel cimport (
     Panels, pack_rows, panel_channels, panel_vectors, panels_of, product, product_rows, real,
 )
+from pyconvx._ext.pooled cimport Pool, kept, pool_rows, spread_rows
 from pyconvx._ext.windows cimport Geometry, Span, forward_geometry, taps_inside, whole_windows
 
 cdef extern from "depthwise.h" nogil:
@@ -34,6 +39,7 @@ LEVEL = PYCONVX_LEVEL.decode()
 cdef enum:
     SLAB = 256 * 1024         # bytes of a packed panel in use: a quarter of a common L2
     BAND = 128 * 1024         # bytes of input and output that a unit of work covers
+    POOL_BAND = 32 * 1024     # bytes of the map before a pool that is in use: a common L1
     FEW_PIXELS = 2048         # output pixels of a batch below which each thread packs what it uses
 
 cdef enum Direction:
@@ -54,7 +60,12 @@ cdef struct Plan:
     Py_ssize_t samples, rows          # of a unit
     Py_ssize_t blocks, units          # units of a sample, of everything
     Py_ssize_t taps                   # rows of taps in a slab
-    Py_ssize_t start, packed          # numbers of scratch: start values, packed kernel
+    Py_ssize_t start, packed, band    # numbers of scratch: start values, packed kernel, a thread's rows
+
+
+cdef inline Py_ssize_t whole_lines(Py_ssize_t numbers) noexcept nogil:
+    """Rounded up to whole cache lines, so that what comes behind is aligned."""
+    return (numbers + 15) // 16 * 16
 
 
 cdef Plan plan(const Geometry *g, Py_ssize_t itemsize, Py_ssize_t n_threads) noexcept nogil:
@@ -67,8 +78,9 @@ cdef Plan plan(const Geometry *g, Py_ssize_t itemsize, Py_ssize_t n_threads) noe
     p.panels = panels_of(g.OC // g.groups, g.OW, itemsize)
     tap_row = g.KW * cg * p.panels.vectors * p.panels.lanes
     p.taps = min(g.KH, max(<Py_ssize_t> 1, SLAB // <Py_ssize_t> (tap_row * itemsize)))
-    p.start = g.groups * p.panels.total * p.panels.lanes + g.C
-    p.packed = g.KH * g.KW * (g.C if g.depthwise else g.groups * cg * p.panels.total * p.panels.lanes)
+    p.start = whole_lines(g.groups * p.panels.total * p.panels.lanes + g.C)
+    p.packed = whole_lines(g.KH * g.KW * (g.C if g.depthwise else g.groups * cg * p.panels.total * p.panels.lanes))
+    p.band = 0
     p.wide = not g.depthwise and p.packed * itemsize > SLAB and g.N * pixels < FEW_PIXELS
     if p.wide:
         p.samples, p.rows, p.blocks = g.N, g.OH, 1
@@ -83,6 +95,30 @@ cdef Plan plan(const Geometry *g, Py_ssize_t itemsize, Py_ssize_t n_threads) noe
     p.blocks = (g.OH + p.rows - 1) // p.rows
     p.units = (g.N + p.samples - 1) // p.samples * p.blocks
     return p
+
+
+cdef void pool_plan(Plan *p, Geometry *g, const Pool *pool, Py_ssize_t itemsize) noexcept nogil:
+    """Units of whole windows whose rows of the map fit a band of scratch; the map's strides are the band's."""
+    cdef Py_ssize_t most = max(<Py_ssize_t> 1, <Py_ssize_t> POOL_BAND // (g.out_row * itemsize))
+    if not p.wide:
+        p.samples = min(p.samples, max(<Py_ssize_t> 1, most // g.OH))
+        if p.samples == 1:
+            p.rows = min(p.rows, most)
+        p.rows = min(pool.PH, max(<Py_ssize_t> 1, p.rows // pool.stride_h)) * pool.stride_h
+        if p.samples > 1:
+            p.rows = pool.PH * pool.stride_h
+        p.blocks = (g.OH + p.rows - 1) // p.rows
+        p.units = (g.N + p.samples - 1) // p.samples * p.blocks
+        g.out_n = p.rows * g.out_row
+    p.band = whole_lines(p.samples * g.out_n)
+
+
+cdef void spread_plan(Plan *p, const Geometry *g, const Pool *pool) noexcept nogil:
+    """The rows of dy's map that a unit of dx sees, in a band of scratch."""
+    cdef Py_ssize_t rows = g.H
+    if p.samples == 1 and not p.wide:
+        rows = min(rows, p.rows + (g.KH - 1) * g.dilation_h + 2 * pool.stride_h)
+    p.band = whole_lines(p.samples * rows * g.W * g.C)
 
 
 cdef struct Slab:
@@ -250,6 +286,14 @@ cdef void wide_part(const Geometry *g, const Plan *p, const Taps *taps, const re
             convolve_slab(g, &slab, image, packed, start, out, 0, g.OH, g.N)
 
 
+cdef inline void activate(const pyconvx_activation *f, const real *x, real *y, Py_ssize_t n) noexcept nogil:
+    """y = f(x), in either precision."""
+    if real is float:
+        f.f_float(x, y, n)
+    else:
+        f.f_double(x, y, n)
+
+
 cdef void convolve_part(const Geometry *g, const Plan *p, const real *image, const real *packed,
                         const real *start, real *out, real *after, const pyconvx_activation *activation,
                         Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
@@ -264,10 +308,51 @@ cdef void convolve_part(const Geometry *g, const Plan *p, const real *image, con
         if activation != NULL:
             offset = n * g.out_n + first * g.out_row
             size = g.out_n * samples if rows == g.OH else rows * g.out_row
-            if real is float:
-                activation.f_float(out + offset, after + offset, size)
+            activate(activation, out + offset, after + offset, size)
+
+
+cdef void pooled_part(const Geometry *g, const Plan *p, const Pool *pool, const real *image, const real *packed,
+                      const real *start, real *band, real *y, real *after, uint8_t *winner,
+                      const pyconvx_activation *activation, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+    """Thread t's share: rows of the map into its band, from there the maxima, then their activation.
+
+    A wide plan has written all of the map already; then `band` is that, and units are samples.
+    """
+    cdef Py_ssize_t unit, n, i, first, rows, windows, samples, cell
+    for unit in range(p.units * t // parts, p.units * (t + 1) // parts):
+        n, first = unit // p.blocks * p.samples, unit % p.blocks * p.rows
+        rows, samples = min(p.rows, g.OH - first), min(p.samples, g.N - n)
+        windows = (rows + pool.stride_h - 1) // pool.stride_h
+        cell = (n * pool.PH + first // pool.stride_h) * pool.PW * pool.C
+        if not p.wide:
+            convolve_panels(g, p, image + n * g.H * g.W * g.C, packed, start, band - first * g.out_row, first,
+                            rows, samples)
+        for i in range(samples):
+            pool_rows(pool, band + (unit if p.wide else i) * g.out_n, y + cell + i * pool.PH * pool.PW * pool.C,
+                      winner + cell + i * pool.PH * pool.PW * pool.C, windows)
+        if activation != NULL:
+            activate(activation, y + cell, after + cell,
+                     (windows if samples == 1 else samples * pool.PH) * pool.PW * pool.C)
+
+
+cdef void prepare(const Geometry *g, const Plan *p, const Taps *taps, const real *image, const real *kernel,
+                  const real *bias, real *out, real *scratch, Py_ssize_t n_threads) noexcept nogil:
+    """Start values and packed kernel behind one another in scratch; with a wide plan the convolution itself."""
+    cdef real *packed = scratch + p.start
+    cdef Py_ssize_t t
+    set_start(g, p, bias, scratch)
+    if n_threads == 1:
+        if p.wide:
+            wide_part(g, p, taps, image, kernel, scratch, out, packed, 0, 1)
+        else:
+            pack_part(g, p, taps, kernel, packed, 0, 1)
+    else:
+        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+            if p.wide:
+                wide_part(g, p, taps, image, kernel, scratch, out, packed + t * (p.packed // n_threads), t,
+                          n_threads)
             else:
-                activation.f_double(out + offset, after + offset, size)
+                pack_part(g, p, taps, kernel, packed, t, n_threads)
 
 
 cdef void convolve(const Geometry *g, const Taps *taps, const real *image, const real *kernel, const real *bias,
@@ -275,21 +360,9 @@ cdef void convolve(const Geometry *g, const Taps *taps, const real *image, const
                    Py_ssize_t n_threads) noexcept nogil:
     """Everything, on `n_threads` threads; one thread enters no parallel region."""
     cdef Plan p = plan(g, sizeof(real), n_threads)
-    cdef real *packed = scratch + p.start
+    cdef const real *packed = scratch + p.start
     cdef Py_ssize_t t
-    set_start(g, &p, bias, scratch)
-    if n_threads == 1:
-        if p.wide:
-            wide_part(g, &p, taps, image, kernel, scratch, out, packed, 0, 1)
-        else:
-            pack_part(g, &p, taps, kernel, packed, 0, 1)
-    else:
-        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
-            if p.wide:
-                wide_part(g, &p, taps, image, kernel, scratch, out, packed + t * (p.packed // n_threads), t,
-                          n_threads)
-            else:
-                pack_part(g, &p, taps, kernel, packed, t, n_threads)
+    prepare(g, &p, taps, image, kernel, bias, out, scratch, n_threads)
     if p.wide:
         if activation == NULL:
             return
@@ -301,46 +374,83 @@ cdef void convolve(const Geometry *g, const Taps *taps, const real *image, const
             convolve_part(g, &p, image, packed, scratch, out, after, activation, t, n_threads)
 
 
-def forward_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t OH, Py_ssize_t OW,
+cdef void convolve_pooled(Geometry *g, const Taps *taps, const Pool *pool, const real *image, const real *kernel,
+                          const real *bias, real *y, real *after, uint8_t *winner,
+                          const pyconvx_activation *activation, real *scratch,
+                          Py_ssize_t n_threads) noexcept nogil:
+    """Convolution, max pool, activation; `g` is cut to the rows and columns that the pool keeps."""
+    cdef Plan p = plan(g, sizeof(real), n_threads)
+    cdef real *packed = scratch + p.start
+    cdef real *band = packed + p.packed
+    cdef Py_ssize_t t
+    pool_plan(&p, g, pool, sizeof(real))
+    prepare(g, &p, taps, image, kernel, bias, band, scratch, n_threads)
+    if p.wide:
+        p.samples, p.units, p.rows, p.band = 1, g.N, pool.PH * pool.stride_h, 0
+    if n_threads == 1:
+        pooled_part(g, &p, pool, image, packed, scratch, band, y, after, winner, activation, 0, 1)
+    else:
+        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+            pooled_part(g, &p, pool, image, packed, scratch, band + t * p.band, y, after, winner, activation, t,
+                        n_threads)
+
+
+def forward_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t PH, Py_ssize_t PW,
                     Py_ssize_t OC, Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t stride_h, Py_ssize_t stride_w,
                     Py_ssize_t top, Py_ssize_t left, Py_ssize_t dilation_h, Py_ssize_t dilation_w,
-                    Py_ssize_t groups, Py_ssize_t itemsize, Py_ssize_t n_threads):
-    """Numbers of scratch that `forward` needs."""
-    cdef Geometry g = forward_geometry(N, H, W, C, OH, OW, OC, KH, KW, stride_h, stride_w, top, left,
+                    Py_ssize_t groups, Py_ssize_t pool_h, Py_ssize_t pool_w, Py_ssize_t pool_stride_h,
+                    Py_ssize_t pool_stride_w, Py_ssize_t itemsize, Py_ssize_t n_threads):
+    """Numbers of scratch that `forward` needs; a pool of one cell is none."""
+    cdef Pool pool = Pool(PH, PW, pool_h, pool_w, pool_stride_h, pool_stride_w, OC)
+    cdef Geometry g = forward_geometry(N, H, W, C, kept(PH, pool_h, pool_stride_h),
+                                       kept(PW, pool_w, pool_stride_w), OC, KH, KW, stride_h, stride_w, top, left,
                                        dilation_h, dilation_w, groups)
     cdef Plan p = plan(&g, itemsize, n_threads)
-    return p.start + p.packed
+    if pool_h * pool_w > 1:
+        pool_plan(&p, &g, &pool, itemsize)
+    return p.start + p.packed + p.band * (1 if p.wide else n_threads)
 
 
 def forward(
     const real[:, :, :, ::1] x not None,        # IN (N, H, W, C)
     const real[:, :, :, ::1] kernel not None,   # IN (KH, KW, C/groups, OC)
     const real[::1] bias,                       # IN (OC,) or None
-    real[:, :, :, ::1] y not None,              # OUT (N, OH, OW, OC), before the activation
-    real[:, :, :, ::1] after,                   # OUT (N, OH, OW, OC), its activation; may be y; None without
+    real[:, :, :, ::1] y not None,              # OUT (N, PH, PW, OC), before the activation
+    real[:, :, :, ::1] after,                   # OUT (N, PH, PW, OC), its activation; may be y; None without
+    uint8_t[:, :, :, ::1] winner,               # OUT (N, PH, PW, OC), taps of the maxima; None without a pool
     activation,                                 # IN capsule of a compiled activation, or None
     Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t top, Py_ssize_t left,
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups,
+    Py_ssize_t pool_h, Py_ssize_t pool_w, Py_ssize_t pool_stride_h, Py_ssize_t pool_stride_w,   # 1 without
     real[::1] scratch not None,                 # forward_scratch(...) numbers, overwritten
     Py_ssize_t n_threads,
 ):
-    """y = x cross-correlated with kernel, + bias; after = f(y)."""
+    """y = x cross-correlated with kernel, + bias, or its maxima over windows apart; after = f(y)."""
+    cdef Pool pool = Pool(y.shape[1], y.shape[2], pool_h, pool_w, pool_stride_h, pool_stride_w, y.shape[3])
     cdef Geometry g = forward_geometry(
-        x.shape[0], x.shape[1], x.shape[2], x.shape[3], y.shape[1], y.shape[2], y.shape[3], KH, KW,
-        stride_h, stride_w, top, left, dilation_h, dilation_w, groups)
+        x.shape[0], x.shape[1], x.shape[2], x.shape[3], kept(pool.PH, pool_h, pool_stride_h),
+        kept(pool.PW, pool_w, pool_stride_w), pool.C, KH, KW, stride_h, stride_w, top, left, dilation_h,
+        dilation_w, groups)
     cdef Taps taps
     cdef const pyconvx_activation *f = NULL
     cdef const real *bias_data = NULL
     cdef real *after_data = NULL
+    cdef uint8_t *winners = NULL
     taps.turned = False
     if activation is not None:
         f = <const pyconvx_activation *> PyCapsule_GetPointer(activation, PYCONVX_ACTIVATION_TAG)
         after_data = &after[0, 0, 0, 0]
     if bias is not None:
         bias_data = &bias[0]
+    if winner is not None:
+        winners = &winner[0, 0, 0, 0]
     with nogil:
-        convolve(&g, &taps, &x[0, 0, 0, 0], &kernel[0, 0, 0, 0], bias_data, &y[0, 0, 0, 0], after_data, f,
-                 &scratch[0], n_threads)
+        if winners == NULL:
+            convolve(&g, &taps, &x[0, 0, 0, 0], &kernel[0, 0, 0, 0], bias_data, &y[0, 0, 0, 0], after_data, f,
+                     &scratch[0], n_threads)
+        else:
+            convolve_pooled(&g, &taps, &pool, &x[0, 0, 0, 0], &kernel[0, 0, 0, 0], bias_data, &y[0, 0, 0, 0],
+                            after_data, winners, f, &scratch[0], n_threads)
 
 
 def _axis_phases(Py_ssize_t size, Py_ssize_t K, Py_ssize_t stride, Py_ssize_t before, Py_ssize_t dilation):
@@ -378,12 +488,68 @@ cdef Geometry phase_geometry(const Geometry *f, rows, columns):
     return g
 
 
-def backward_input_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t OH, Py_ssize_t OW,
+cdef Py_ssize_t spread_unit(const Geometry *g, const Plan *p, const Pool *pool, const real *dy,
+                            const uint8_t *winner, real *band, Py_ssize_t n, Py_ssize_t samples, Py_ssize_t first,
+                            Py_ssize_t rows) noexcept nogil:
+    """The rows of dy's map that output rows first..first+rows see, of some samples, into the band.
+
+    Returns the first of these rows."""
+    cdef Py_ssize_t begin = max(<Py_ssize_t> 0, g.h0 + first) // pool.stride_h
+    cdef Py_ssize_t last = min(g.H, g.h0 + first + rows + (g.KH - 1) * g.dilation_h)
+    cdef Py_ssize_t end = min(pool.PH, (last + pool.stride_h - 1) // pool.stride_h), i, cell
+    if samples > 1:
+        begin, end = 0, pool.PH
+    for i in range(samples if begin < end else 0):
+        cell = ((n + i) * pool.PH + begin) * pool.PW * pool.C
+        spread_rows(pool, dy + cell, winner + cell, band + i * g.H * g.W * g.C, end - begin,
+                    min(g.H - begin * pool.stride_h, (end - begin) * pool.stride_h), 1, g.C)
+    return begin * pool.stride_h
+
+
+cdef void spread_part(const Geometry *g, const Plan *p, const Pool *pool, const real *dy, const uint8_t *winner,
+                      const real *packed, const real *start, real *out, real *band, Py_ssize_t t,
+                      Py_ssize_t parts) noexcept nogil:
+    """Thread t's share of the units of dx; each sees its rows of dy's map in the thread's band."""
+    cdef Py_ssize_t unit, n, first, rows, samples, row0
+    for unit in range(p.units * t // parts, p.units * (t + 1) // parts):
+        n, first = unit // p.blocks * p.samples, unit % p.blocks * p.rows
+        rows, samples = min(p.rows, g.OH - first), min(p.samples, g.N - n)
+        row0 = spread_unit(g, p, pool, dy, winner, band, n, samples, first, rows)
+        convolve_panels(g, p, band - row0 * g.W * g.C, packed, start, out + n * g.out_n, first, rows, samples)
+
+
+cdef void convolve_spread(const Geometry *g, const Taps *taps, const Pool *pool, const real *dy,
+                          const uint8_t *winner, const real *kernel, real *out, real *scratch,
+                          Py_ssize_t n_threads) noexcept nogil:
+    """One phase of dx, given the gradient behind a max pool."""
+    cdef Plan p = plan(g, sizeof(real), n_threads)
+    cdef real *packed = scratch + p.start
+    cdef real *band = packed + p.packed
+    cdef Py_ssize_t t, n, cell
+    spread_plan(&p, g, pool)
+    if p.wide:
+        for n in range(g.N):
+            cell = n * pool.PH * pool.PW * pool.C
+            spread_rows(pool, dy + cell, winner + cell, band + n * g.H * g.W * g.C, pool.PH, g.H, 1, g.C)
+    prepare(g, &p, taps, band, kernel, <const real *> NULL, out, scratch, n_threads)
+    if p.wide:
+        return
+    if n_threads == 1:
+        spread_part(g, &p, pool, dy, winner, packed, scratch, out, band, 0, 1)
+    else:
+        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+            spread_part(g, &p, pool, dy, winner, packed, scratch, out, band + t * p.band, t, n_threads)
+
+
+def backward_input_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t PH, Py_ssize_t PW,
                            Py_ssize_t OC, Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t stride_h, Py_ssize_t stride_w,
                            Py_ssize_t top, Py_ssize_t left, Py_ssize_t dilation_h, Py_ssize_t dilation_w,
-                           Py_ssize_t groups, Py_ssize_t itemsize, Py_ssize_t n_threads):
-    """Numbers of scratch that `backward_input` needs."""
-    cdef Geometry f = forward_geometry(N, H, W, C, OH, OW, OC, KH, KW, stride_h, stride_w, top, left,
+                           Py_ssize_t groups, Py_ssize_t pool_h, Py_ssize_t pool_w, Py_ssize_t pool_stride_h,
+                           Py_ssize_t pool_stride_w, Py_ssize_t itemsize, Py_ssize_t n_threads):
+    """Numbers of scratch that `backward_input` needs; a pool of one cell is none."""
+    cdef Pool pool = Pool(PH, PW, pool_h, pool_w, pool_stride_h, pool_stride_w, OC)
+    cdef Geometry f = forward_geometry(N, H, W, C, kept(PH, pool_h, pool_stride_h),
+                                       kept(PW, pool_w, pool_stride_w), OC, KH, KW, stride_h, stride_w, top, left,
                                        dilation_h, dilation_w, groups)
     cdef Geometry g
     cdef Plan p
@@ -392,26 +558,35 @@ def backward_input_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t 
         for columns in _axis_phases(W, KW, stride_w, left, dilation_w):
             g = phase_geometry(&f, rows, columns)
             p = plan(&g, itemsize, n_threads)
-            most = max(most, p.start + p.packed)
+            if pool_h * pool_w > 1:
+                spread_plan(&p, &g, &pool)
+            most = max(most, p.start + p.packed + p.band * (1 if p.wide else n_threads))
     return most
 
 
 def backward_input(
-    const real[:, :, :, ::1] dy not None,       # IN (N, OH, OW, OC)
+    const real[:, :, :, ::1] dy not None,       # IN (N, PH, PW, OC)
+    const uint8_t[:, :, :, ::1] winner,         # IN (N, PH, PW, OC) as from forward; None without a pool
     const real[:, :, :, ::1] kernel not None,   # IN (KH, KW, C/groups, OC)
     real[:, :, :, ::1] dx not None,             # OUT (N, H, W, C), overwritten
     Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t top, Py_ssize_t left,
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups,
+    Py_ssize_t pool_h, Py_ssize_t pool_w, Py_ssize_t pool_stride_h, Py_ssize_t pool_stride_w,   # 1 without
     real[::1] scratch not None,                 # backward_input_scratch(...) numbers, overwritten
     Py_ssize_t n_threads,
 ):
     """dx = the gradient of the convolution's input."""
+    cdef Pool pool = Pool(dy.shape[1], dy.shape[2], pool_h, pool_w, pool_stride_h, pool_stride_w, dy.shape[3])
     cdef Geometry f = forward_geometry(
-        dx.shape[0], dx.shape[1], dx.shape[2], dx.shape[3], dy.shape[1], dy.shape[2], dy.shape[3], KH, KW,
-        stride_h, stride_w, top, left, dilation_h, dilation_w, groups)
+        dx.shape[0], dx.shape[1], dx.shape[2], dx.shape[3], kept(pool.PH, pool_h, pool_stride_h),
+        kept(pool.PW, pool_w, pool_stride_w), pool.C, KH, KW, stride_h, stride_w, top, left, dilation_h,
+        dilation_w, groups)
     cdef Geometry g
     cdef Taps taps
     cdef real *out
+    cdef const uint8_t *winners = NULL
+    if winner is not None:
+        winners = &winner[0, 0, 0, 0]
     all_rows = _axis_phases(f.H, KH, stride_h, top, dilation_h)
     all_columns = _axis_phases(f.W, KW, stride_w, left, dilation_w)
     if len(all_rows) < min(stride_h, f.H) or len(all_columns) < min(stride_w, f.W):
@@ -423,5 +598,9 @@ def backward_input(
             taps.first_h, taps.step_h, taps.first_w, taps.step_w = rows[3], rows[4], columns[3], columns[4]
             out = &dx[0, 0, 0, 0] + (<Py_ssize_t> rows[0] * f.W + <Py_ssize_t> columns[0]) * f.C
             with nogil:
-                convolve(&g, &taps, &dy[0, 0, 0, 0], &kernel[0, 0, 0, 0], <const real *> NULL, out, <real *> NULL,
-                         NULL, &scratch[0], n_threads)
+                if winners == NULL:
+                    convolve(&g, &taps, &dy[0, 0, 0, 0], &kernel[0, 0, 0, 0], <const real *> NULL, out,
+                             <real *> NULL, NULL, &scratch[0], n_threads)
+                else:
+                    convolve_spread(&g, &taps, &pool, &dy[0, 0, 0, 0], winners, &kernel[0, 0, 0, 0], out,
+                                    &scratch[0], n_threads)

@@ -5,14 +5,18 @@
 
 Layouts: x (N, H, W, C), kernel (KH, KW, C/groups, OC), dy (N, OH, OW, OC). Small gradients are summed in
 16 blocks of samples, large ones in tiles that walk all samples; the shapes decide, never the threads.
+With a max pool behind the convolution, dy is the gradient behind the pool. It is put in the places of the
+winners as much at a time as is used at once, where tiles walk all samples at the beginning.
 """
 
 from cython.parallel cimport prange
+from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
 from pyconvx._ext.microkernel cimport (
     Panels, panel_channels, panel_vectors, panels_of, product, product_rows, real,
 )
+from pyconvx._ext.pooled cimport Pool, kept, spread_rows
 from pyconvx._ext.windows cimport Geometry, Span, forward_geometry, inside
 
 cdef extern from "depthwise.h" nogil:
@@ -27,6 +31,7 @@ LEVEL = PYCONVX_LEVEL.decode()
 cdef enum:
     SMALL_GRADIENT = 256 * 1024   # up to here dw is summed in sample blocks, above in tiles
     SMALL_CHANNELS = 8            # input channels below which windows are gathered first
+    POOL_BAND = 24 * 1024         # bytes of gathered windows and of dy's map in use: most of a common L1
     BLOCKS = 16                   # sample blocks of a small gradient
 
 
@@ -34,19 +39,27 @@ cdef struct Gradient:
     # How dw is summed. A unit is a tile of dw: (tap, group, panel), or one panel where windows are gathered.
     Geometry f
     Panels panels
+    Pool pool                         # one of single cells is none
     Py_ssize_t pixel, group           # strides of dy from pixel to pixel and group to group
-    bint gather, padded, by_samples
+    bint gather, padded, by_samples, pooled
     Py_ssize_t samples, rows          # what a pass over the units covers: samples, or rows of one sample
     Py_ssize_t units, size            # tiles of dw, numbers in dw
     Py_ssize_t blocks, columns        # sample blocks; numbers a thread gathers windows in
+    Py_ssize_t band, map              # numbers of dy's map: a thread's, and the whole where it is needed
 
 
-cdef Gradient gradient_plan(const Geometry *f, Py_ssize_t itemsize) noexcept nogil:
+cdef inline Py_ssize_t whole_lines(Py_ssize_t numbers) noexcept nogil:
+    """Rounded up to whole cache lines, so that what comes behind is aligned."""
+    return (numbers + 15) // 16 * 16
+
+
+cdef Gradient gradient_plan(const Geometry *f, const Pool *pool, Py_ssize_t itemsize) noexcept nogil:
     """Tiles, passes and blocks: functions of the shapes only, since blocks decide the order of sums."""
     cdef Gradient g
     cdef Py_ssize_t cg = f.C // f.groups, ocg = f.OC // f.groups, taps = f.KH * f.KW
     cdef Py_ssize_t sample = (f.H * f.W * f.C + f.OH * f.OW * f.OC) * itemsize
-    g.f = f[0]
+    g.f, g.pool = f[0], pool[0]
+    g.pooled = pool.KH * pool.KW > 1
     g.panels = panels_of(ocg, cg, itemsize)
     g.gather = cg < SMALL_CHANNELS and f.groups == 1
     g.padded = not g.f.depthwise and ocg % g.panels.lanes != 0
@@ -62,7 +75,17 @@ cdef Gradient gradient_plan(const Geometry *f, Py_ssize_t itemsize) noexcept nog
     if g.gather:
         g.samples = 1
         g.rows = min(f.OH, max(<Py_ssize_t> 1, 65536 // (taps * f.C * f.OW * itemsize)))
-        g.columns = taps * f.C * g.rows * f.OW + (f.C * f.H * f.W if f.C > 1 else 0)
+        if g.pooled:
+            g.rows = min(g.rows, <Py_ssize_t> POOL_BAND // ((taps * f.C + g.pixel) * f.OW * itemsize))
+    if g.pooled:        # whole windows
+        g.rows = min(pool.PH, max(<Py_ssize_t> 1, g.rows // pool.stride_h)) * pool.stride_h
+    if g.gather:
+        g.columns = whole_lines(taps * f.C * g.rows * f.OW + (f.C * f.H * f.W if f.C > 1 else 0))
+    g.band = g.map = 0
+    if g.pooled and g.by_samples:
+        g.band = whole_lines(g.samples * g.rows * f.OW * g.pixel)
+    elif g.pooled or g.padded:
+        g.map = f.N * f.OH * f.OW * g.pixel
     return g
 
 
@@ -107,7 +130,7 @@ cdef void gather_windows(const Gradient *g, const real *planes, real *columns, P
 
 cdef void gathered_tiles(const Gradient *g, const real *x, const real *dy, real *dw, real *columns, Py_ssize_t n,
                          Py_ssize_t row0, Py_ssize_t rows) noexcept nogil:
-    """dw += the product of gathered windows and dy, one sample's rows."""
+    """dw += the product of gathered windows and dy, one sample's rows; `dy` begins with these."""
     cdef const Geometry *f = &g.f
     cdef Py_ssize_t panel, column
     cdef real *planes = columns + f.KH * f.KW * f.C * g.rows * f.OW
@@ -121,7 +144,7 @@ cdef void gathered_tiles(const Gradient *g, const real *x, const real *dy, real 
     p.a_r = p.a_q = p.b_r = p.b_q = 0
     for panel in range(g.panels.count):
         column = panel * g.panels.vectors * g.panels.lanes
-        product_rows(&p, columns, dy + (n * f.OH + row0) * f.OW * g.pixel + column, dw + column, dw + column,
+        product_rows(&p, columns, dy + column, dw + column, dw + column,
                      f.KH * f.KW * f.C, panel_channels(&g.panels, panel), panel_vectors(&g.panels, panel))
 
 
@@ -139,7 +162,7 @@ cdef void depthwise_tap(const Gradient *g, const product *p, const real *A, cons
 
 cdef void gradient_tile(const Gradient *g, const real *x, const real *dy, real *dw, Py_ssize_t unit, Py_ssize_t n,
                         Py_ssize_t samples, Py_ssize_t row0, Py_ssize_t rows) noexcept nogil:
-    """dw of one (tap, group, panel) += its sum over the given samples and output rows."""
+    """dw of one (tap, group, panel) += its sum over the given samples and output rows; `dy` begins there."""
     cdef const Geometry *f = &g.f
     cdef Py_ssize_t cg = f.C // f.groups, ocg = f.OC // f.groups
     cdef Py_ssize_t per_tap = 1 if f.depthwise else f.groups * g.panels.count
@@ -162,7 +185,7 @@ cdef void gradient_tile(const Gradient *g, const real *x, const real *dy, real *
     p.b_t, p.b_r, p.b_q = g.pixel, f.OW * g.pixel, f.OH * f.OW * g.pixel
     p.c_m = p.s_m = f.OC
     A = x + ((n * f.H + h * f.stride_h + f.h0 + th) * f.W + w * f.stride_w + f.w0 + tw) * f.C
-    B = dy + ((n * f.OH + h) * f.OW + w) * g.pixel
+    B = dy + ((h - row0) * f.OW + w) * g.pixel
     if f.depthwise:
         depthwise_tap(g, &p, A, B, dw + tap * f.C)
         return
@@ -171,43 +194,66 @@ cdef void gradient_tile(const Gradient *g, const real *x, const real *dy, real *
                  panel_vectors(&g.panels, panel))
 
 
-cdef void gradient_pass(const Gradient *g, const real *x, const real *dy, real *dw, real *columns, Py_ssize_t n0,
-                        Py_ssize_t n1, Py_ssize_t unit0, Py_ssize_t unit1) noexcept nogil:
+cdef const real *used_part(const Gradient *g, const real *dy, const uint8_t *winner, real *band, Py_ssize_t n,
+                           Py_ssize_t samples, Py_ssize_t row0, Py_ssize_t rows) noexcept nogil:
+    """Rows of some samples of dy's map, whole samples if they are several: where they lie, or in the band."""
+    cdef const Pool *pool = &g.pool
+    cdef Py_ssize_t i, cell, windows = (rows + pool.stride_h - 1) // pool.stride_h
+    if g.band == 0:
+        return dy + (n * g.f.OH + row0) * g.f.OW * g.pixel
+    for i in range(samples):
+        cell = ((n + i) * pool.PH + row0 // pool.stride_h) * pool.PW * pool.C
+        spread_rows(pool, dy + cell, winner + cell, band + i * g.f.OH * g.f.OW * g.pixel, windows, rows,
+                    g.f.groups if g.padded else 1, g.group if g.padded else g.pixel)
+    return band
+
+
+cdef void gradient_pass(const Gradient *g, const real *x, const real *dy, const uint8_t *winner, real *dw,
+                        real *columns, Py_ssize_t n0, Py_ssize_t n1, Py_ssize_t unit0,
+                        Py_ssize_t unit1) noexcept nogil:
     """Units unit0..unit1 summed over samples n0..n1, as much at a time as stays in cache."""
     cdef Py_ssize_t chunk, n, samples, block, row0, rows, unit
+    cdef const real *used
     for chunk in range((n1 - n0 + g.samples - 1) // g.samples):
         n = n0 + chunk * g.samples
         samples = min(g.samples, n1 - n)
         for block in range((g.f.OH + g.rows - 1) // g.rows):
             row0 = block * g.rows
             rows = min(g.rows, g.f.OH - row0)
+            used = used_part(g, dy, winner, columns + g.columns, n, samples, row0, rows)
             if g.gather:
-                gathered_tiles(g, x, dy, dw, columns, n, row0, rows)
+                gathered_tiles(g, x, used, dw, columns, n, row0, rows)
                 continue
             for unit in range(unit0, unit1):
-                gradient_tile(g, x, dy, dw, unit, n, samples, row0, rows)
+                gradient_tile(g, x, used, dw, unit, n, samples, row0, rows)
 
 
-cdef void pad_pixels(const Gradient *g, const real *dy, real *padded, Py_ssize_t t,
-                     Py_ssize_t parts) noexcept nogil:
-    """Thread t's share of dy copied into rows of whole vectors, so that no load leaves the array."""
-    cdef Py_ssize_t ocg = g.f.OC // g.f.groups, rows = g.f.N * g.f.OH * g.f.OW * g.f.groups, row
+cdef void make_map(const Gradient *g, const real *dy, const uint8_t *winner, real *padded, Py_ssize_t t,
+                   Py_ssize_t parts) noexcept nogil:
+    """Thread t's share of dy's map, its pixels in rows of whole vectors, so that no load leaves the array."""
+    cdef Py_ssize_t ocg = g.f.OC // g.f.groups, rows = g.f.N * g.f.OH * g.f.OW * g.f.groups, row, n, cell
+    if g.pooled:
+        for n in range(g.f.N * t // parts, g.f.N * (t + 1) // parts):
+            cell = n * g.pool.PH * g.pool.PW * g.pool.C
+            spread_rows(&g.pool, dy + cell, winner + cell, padded + n * g.f.OH * g.f.OW * g.pixel, g.pool.PH,
+                        g.f.OH, g.f.groups if g.padded else 1, g.group if g.padded else g.pixel)
+        return
     for row in range(rows * t // parts, rows * (t + 1) // parts):
         memcpy(padded + row * g.group, dy + row * ocg, ocg * sizeof(real))
         memset(padded + row * g.group + ocg, 0, (g.group - ocg) * sizeof(real))
 
 
-cdef void gradient_part(const Gradient *g, const real *x, const real *dy, real *dw, real *partial, real *columns,
-                        Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+cdef void gradient_part(const Gradient *g, const real *x, const real *dy, const uint8_t *winner, real *dw,
+                        real *partial, real *columns, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
     """Thread t's share: sample blocks with a sum each, or tiles of dw over all samples."""
     cdef Py_ssize_t block
     if not g.by_samples:
-        gradient_pass(g, x, dy, dw, columns, 0, g.f.N, g.units * t // parts, g.units * (t + 1) // parts)
+        gradient_pass(g, x, dy, winner, dw, columns, 0, g.f.N, g.units * t // parts, g.units * (t + 1) // parts)
         return
     for block in range(g.blocks * t // parts, g.blocks * (t + 1) // parts):
         memset(partial + block * g.size, 0, g.size * sizeof(real))
-        gradient_pass(g, x, dy, partial + block * g.size, columns + t * g.columns, g.f.N * block // g.blocks,
-                      g.f.N * (block + 1) // g.blocks, 0, g.units)
+        gradient_pass(g, x, dy, winner, partial + block * g.size, columns + t * (g.columns + g.band),
+                      g.f.N * block // g.blocks, g.f.N * (block + 1) // g.blocks, 0, g.units)
 
 
 cdef void add_blocks(const real *partial, Py_ssize_t blocks, Py_ssize_t size, real *total, Py_ssize_t t,
@@ -219,52 +265,60 @@ cdef void add_blocks(const real *partial, Py_ssize_t blocks, Py_ssize_t size, re
             total[i] += partial[block * size + i]
 
 
-def backward_kernel_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t OH, Py_ssize_t OW,
+def backward_kernel_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t PH, Py_ssize_t PW,
                             Py_ssize_t OC, Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t stride_h, Py_ssize_t stride_w,
                             Py_ssize_t top, Py_ssize_t left, Py_ssize_t dilation_h, Py_ssize_t dilation_w,
-                            Py_ssize_t groups, Py_ssize_t itemsize, Py_ssize_t n_threads):
-    """Numbers of scratch that `backward_kernel` needs."""
-    cdef Geometry f = forward_geometry(N, H, W, C, OH, OW, OC, KH, KW, stride_h, stride_w, top, left,
+                            Py_ssize_t groups, Py_ssize_t pool_h, Py_ssize_t pool_w, Py_ssize_t pool_stride_h,
+                            Py_ssize_t pool_stride_w, Py_ssize_t itemsize, Py_ssize_t n_threads):
+    """Numbers of scratch that `backward_kernel` needs; a pool of one cell is none."""
+    cdef Pool pool = Pool(PH, PW, pool_h, pool_w, pool_stride_h, pool_stride_w, OC)
+    cdef Geometry f = forward_geometry(N, H, W, C, kept(PH, pool_h, pool_stride_h),
+                                       kept(PW, pool_w, pool_stride_w), OC, KH, KW, stride_h, stride_w, top, left,
                                        dilation_h, dilation_w, groups)
-    cdef Gradient g = gradient_plan(&f, itemsize)
-    return (1 + (g.blocks * g.size if g.by_samples else 0) + n_threads * g.columns
-            + (N * OH * OW * g.pixel if g.padded else 0))
+    cdef Gradient g = gradient_plan(&f, &pool, itemsize)
+    return (whole_lines(1 + (g.blocks * g.size if g.by_samples else 0)) + n_threads * (g.columns + g.band) + g.map)
 
 
 def backward_kernel(
     const real[:, :, :, ::1] x not None,        # IN (N, H, W, C)
-    const real[:, :, :, ::1] dy not None,       # IN (N, OH, OW, OC)
+    const real[:, :, :, ::1] dy not None,       # IN (N, PH, PW, OC)
+    const uint8_t[:, :, :, ::1] winner,         # IN (N, PH, PW, OC) as from conv.forward; None without a pool
     real[:, :, :, ::1] dkernel not None,        # OUT (KH, KW, C/groups, OC), accumulated
     Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t top, Py_ssize_t left,
     Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups,
+    Py_ssize_t pool_h, Py_ssize_t pool_w, Py_ssize_t pool_stride_h, Py_ssize_t pool_stride_w,   # 1 without
     real[::1] scratch not None,                 # backward_kernel_scratch(...) numbers, overwritten
     Py_ssize_t n_threads,
 ):
     """dkernel += the gradient of the convolution's kernel."""
+    cdef Pool pool = Pool(dy.shape[1], dy.shape[2], pool_h, pool_w, pool_stride_h, pool_stride_w, dy.shape[3])
     cdef Geometry f = forward_geometry(
-        x.shape[0], x.shape[1], x.shape[2], x.shape[3], dy.shape[1], dy.shape[2], dy.shape[3], KH, KW,
-        stride_h, stride_w, top, left, dilation_h, dilation_w, groups)
-    cdef Gradient g = gradient_plan(&f, sizeof(real))
+        x.shape[0], x.shape[1], x.shape[2], x.shape[3], kept(pool.PH, pool_h, pool_stride_h),
+        kept(pool.PW, pool_w, pool_stride_w), pool.C, KH, KW, stride_h, stride_w, top, left, dilation_h,
+        dilation_w, groups)
+    cdef Gradient g = gradient_plan(&f, &pool, sizeof(real))
     cdef real *partial = &scratch[0]
-    cdef real *columns = partial + (g.blocks * g.size if g.by_samples else 0)
-    cdef real *padded = columns + n_threads * g.columns
-    cdef const real *pixels = padded if g.padded else &dy[0, 0, 0, 0]
+    cdef real *columns = partial + whole_lines(1 + (g.blocks * g.size if g.by_samples else 0))
+    cdef real *map = columns + n_threads * (g.columns + g.band)
+    cdef const real *given = &dy[0, 0, 0, 0]
+    cdef const real *slopes = map if g.map else given
+    cdef const uint8_t *winners = &winner[0, 0, 0, 0] if g.pooled else NULL
     cdef const real *images = &x[0, 0, 0, 0]
     cdef real *dw = &dkernel[0, 0, 0, 0]
     cdef Py_ssize_t t
     with nogil:
         if n_threads == 1:
-            if g.padded:
-                pad_pixels(&g, &dy[0, 0, 0, 0], padded, 0, 1)
-            gradient_part(&g, images, pixels, dw, partial, columns, 0, 1)
+            if g.map:
+                make_map(&g, given, winners, map, 0, 1)
+            gradient_part(&g, images, slopes, winners, dw, partial, columns, 0, 1)
             if g.by_samples:
                 add_blocks(partial, g.blocks, g.size, dw, 0, 1)
         else:
-            if g.padded:
+            if g.map:
                 for t in prange(n_threads, num_threads=n_threads, schedule="static"):
-                    pad_pixels(&g, &dy[0, 0, 0, 0], padded, t, n_threads)
+                    make_map(&g, given, winners, map, t, n_threads)
             for t in prange(n_threads, num_threads=n_threads, schedule="static"):
-                gradient_part(&g, images, pixels, dw, partial, columns, t, n_threads)
+                gradient_part(&g, images, slopes, winners, dw, partial, columns, t, n_threads)
             if g.by_samples:
                 for t in prange(n_threads, num_threads=n_threads, schedule="static"):
                     add_blocks(partial, g.blocks, g.size, dw, t, n_threads)

@@ -1,4 +1,4 @@
-/* One pooling window over all its channels, for pool.pyx.
+/* One pooling window over all its channels, for pool.pyx and pooled.pxd.
 
    pool_lanes.inc holds the windows over a block of channels; here it is made for float and double, each in the widest
    vector of the level, in 16 bytes, and in one lane, and the three are run one after the other over the channels.
@@ -112,11 +112,25 @@ typedef struct {
         }                                                                                                 \
     }
 
+#define POOL_SPREAD(REAL, TYPE)                                                                           \
+    static inline void pool_spread_##TYPE##_u8(const REAL *dy, const uint8_t *winner, pool_window w,      \
+                                               REAL *dx, ptrdiff_t C)                                     \
+    {                                                                                                     \
+        if (w.rows == 2 && w.columns == 2) {                                                              \
+            w.rows = w.columns = 2;                                                                       \
+            POOL_CHANNELS(REAL, TYPE##_spread_u8, dy, winner, w, dx);                                     \
+        } else {                                                                                          \
+            POOL_CHANNELS(REAL, TYPE##_spread_u8, dy, winner, w, dx);                                     \
+        }                                                                                                 \
+    }
+
 POOL_MEAN(float, f32)
 POOL_MEAN(double, f64)
 POOL_MAX(float, f32, uint8_t, u8)
 POOL_MAX(float, f32, int32_t, i32)
 POOL_MAX(double, f64, uint8_t, u8)
 POOL_MAX(double, f64, int32_t, i32)
+POOL_SPREAD(float, f32)
+POOL_SPREAD(double, f64)
 
 #endif

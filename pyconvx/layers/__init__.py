@@ -2,6 +2,7 @@
 
     base            the contract: Layer, ParameterSpec, Context
     sequence        layers one behind the other: names, shapes, passes
+    plan            which layers run together
     one file each   Conv2D, DepthwiseConv2D, SeparableConv2D, MaxPool2D, AvgPool2D, GlobalAvgPool2D,
                     Dense, Flatten, Dropout, BatchNorm, Activation, Residual
 

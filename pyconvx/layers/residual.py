@@ -87,9 +87,9 @@ class Residual(Layer):
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
         """The gradients of both paths, added."""
-        main = sequence_backward(self.layers, dy, cache[0], params, grads, context)
+        main = sequence_backward(dy, cache[0], params, grads, context)
         other = sequence_backward(
-            self.skip, dy, cache[1], below(params, "skip"), below(grads, "skip"), context.within("skip")
+            dy, cache[1], below(params, "skip"), below(grads, "skip"), context.within("skip")
         )
         if not context.needs_dx:
             return None

@@ -79,4 +79,4 @@ class SeparableConv2D(Layer):
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
         """The gradients of both."""
-        return sequence_backward(self.parts()[0], dy, cache, params, grads, context)
+        return sequence_backward(dy, cache, params, grads, context)

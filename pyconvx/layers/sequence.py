@@ -9,8 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from pyconvx._types import FloatArray, Shape
-from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
+from pyconvx.layers.activation import Activation
+from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, cached
+from pyconvx.layers.plan import Step, make_plan
 
 Layers = Sequence[Layer]
 
@@ -54,24 +58,50 @@ def below(arrays: Arrays, name: str) -> dict[str, Any]:
     return {key[len(start) :]: value for key, value in arrays.items() if key.startswith(start)}
 
 
+def steps_of(layers: Layers) -> tuple[Step, ...]:
+    """What runs together; activations are looked up by name each time, since a plugin may be registered anew."""
+    return _steps(tuple(layer.resolved() if isinstance(layer, Activation) else layer for layer in layers))
+
+
+@cached
+def _steps(layers: tuple[Layer, ...]) -> tuple[Step, ...]:
+    return make_plan(layers, layer_names(layers))
+
+
+def _by_layer(arrays: Arrays) -> dict[str, dict[str, Any]]:
+    """The arrays of each layer, by their names within it."""
+    found: dict[str, dict[str, Any]] = {}
+    for path, value in arrays.items():
+        name, _, key = path.partition(".")
+        found.setdefault(name, {})[key] = value
+    return found
+
+
 def sequence_forward(layers: Layers, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
-    """Run layer by layer; the cache holds theirs."""
-    caches = []
-    for name, layer in zip(layer_names(layers), layers, strict=True):
-        x, cache = layer.forward(x, below(params, name), context.within(name))
-        caches.append(cache)
-    return x, caches
+    """Run step by step; the cache holds the steps and what they keep."""
+    tape, own = [], _by_layer(params)
+    for step in steps_of(layers):
+        name = step.names[0]
+        x, cache = step.layer.forward(x, own.get(name, {}), context.within(name))
+        tape.append((step, cache))
+    return x, tape
 
 
 def sequence_backward(
-    layers: Layers, dy: FloatArray, caches: Any, params: Arrays, grads: Arrays, context: Context
+    dy: FloatArray, tape: Any, params: Arrays, grads: Arrays, context: Context
 ) -> FloatArray | None:
-    """Run backward; without needs_dx the first layer makes no dx."""
+    """Run backward; without needs_dx the first step makes no dx."""
     dx: FloatArray | None = dy
+    given, own, own_grads = dy, _by_layer(params), _by_layer(grads)
     inner = dataclasses.replace(context, needs_dx=True)
-    for i, name in reversed(list(enumerate(layer_names(layers)))):
+    for i, (step, cache) in reversed(list(enumerate(tape))):
+        name = step.names[0]
+        if step.overwrites and np.may_share_memory(dy, given):
+            copy = context.workspace.take(dy.shape, dy.dtype)  # what was given, a skip path reads again
+            np.copyto(copy, dy)
+            dy = copy
         within = (inner if i else context).within(name)
-        dx = layers[i].backward(dy, caches[i], below(params, name), below(grads, name), within)
+        dx = step.layer.backward(dy, cache, own.get(name, {}), own_grads.get(name, {}), within)
         dy = dy if dx is None else dx
     return dx
 

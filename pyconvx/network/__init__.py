@@ -2,7 +2,6 @@
 
 network      Network: parameters in one buffer, the passes forward and backward
 parameters   which arrays there are, in which order, and how they start
-plan         which layers run together
 """
 
 from pyconvx.network.network import Memory, Network
