@@ -28,6 +28,14 @@ cdef extern from "depthwise.h" nogil:
     void depthwise_rows_double(const product *p, const double *A, const double *B, const double *S, double *C,
                                Py_ssize_t rows, Py_ssize_t channels)
 
+cdef extern from "pool_tile.h" nogil:
+    bint POOL_TILE
+    void pooled_product_float(const product *p, Py_ssize_t a_down, const float *A, const float *B, const float *S,
+                              float *Y, uint8_t *winner, Py_ssize_t windows, Py_ssize_t lanes, Py_ssize_t vectors)
+    void pooled_product_double(const product *p, Py_ssize_t a_down, const double *A, const double *B,
+                               const double *S, double *Y, uint8_t *winner, Py_ssize_t windows, Py_ssize_t lanes,
+                               Py_ssize_t vectors)
+
 cdef extern from "pyconvx/activation.h" nogil:
     const char *PYCONVX_ACTIVATION_TAG
     ctypedef struct pyconvx_activation:
@@ -57,6 +65,7 @@ cdef struct Plan:
     # How a convolution is cut into units of work; none of it changes a bit of the result
     Panels panels
     bint wide                         # units are panels over the whole batch, packed where they are used
+    bint registers                    # a pool of 2 x 2 cells in the registers of the tile
     Py_ssize_t samples, rows          # of a unit
     Py_ssize_t blocks, units          # units of a sample, of everything
     Py_ssize_t taps                   # rows of taps in a slab
@@ -80,7 +89,7 @@ cdef Plan plan(const Geometry *g, Py_ssize_t itemsize, Py_ssize_t n_threads) noe
     p.taps = min(g.KH, max(<Py_ssize_t> 1, SLAB // <Py_ssize_t> (tap_row * itemsize)))
     p.start = whole_lines(g.groups * p.panels.total * p.panels.lanes + g.C)
     p.packed = whole_lines(g.KH * g.KW * (g.C if g.depthwise else g.groups * cg * p.panels.total * p.panels.lanes))
-    p.band = 0
+    p.band, p.registers = 0, False
     p.wide = not g.depthwise and p.packed * itemsize > SLAB and g.N * pixels < FEW_PIXELS
     if p.wide:
         p.samples, p.rows, p.blocks = g.N, g.OH, 1
@@ -100,7 +109,12 @@ cdef Plan plan(const Geometry *g, Py_ssize_t itemsize, Py_ssize_t n_threads) noe
 cdef void pool_plan(Plan *p, Geometry *g, const Pool *pool, Py_ssize_t itemsize) noexcept nogil:
     """Units of whole windows whose rows of the map fit a band of scratch; the map's strides are the band's."""
     cdef Py_ssize_t most = max(<Py_ssize_t> 1, <Py_ssize_t> POOL_BAND // (g.out_row * itemsize))
+    cdef bint inside = g.h0 == 0 and g.w0 == 0 and (
+        (g.OH - 1) * g.stride_h + (g.KH - 1) * g.dilation_h < g.H
+        and (g.OW - 1) * g.stride_w + (g.KW - 1) * g.dilation_w < g.W)
     if not p.wide:
+        p.registers = (POOL_TILE and inside and not g.depthwise and p.taps == g.KH and pool.KH == 2 and pool.KW == 2
+                       and pool.stride_h == 2 and pool.stride_w == 2)
         p.samples = min(p.samples, max(<Py_ssize_t> 1, most // g.OH))
         if p.samples == 1:
             p.rows = min(p.rows, most)
@@ -311,6 +325,33 @@ cdef void convolve_part(const Geometry *g, const Plan *p, const real *image, con
             activate(activation, out + offset, after + offset, size)
 
 
+cdef void pool_panels(const Geometry *g, const Plan *p, const Pool *pool, const real *image, const real *packed,
+                      const real *start, real *y, uint8_t *winner, Py_ssize_t windows) noexcept nogil:
+    """Rows of 2 x 2 maxima, from the image's row `image` on; no window of the convolution sees padding."""
+    cdef Py_ssize_t unit, i, cg = g.C // g.groups, down = g.stride_h * g.W * g.C
+    cdef const real *B
+    cdef Slab slab
+    cdef product m
+    m.T, m.R, m.Q = cg, g.KW, g.KH
+    m.a_t, m.a_r, m.a_q = 1, g.dilation_w * g.C, g.dilation_h * g.W * g.C
+    m.a_m, m.c_m, m.s_m = g.stride_w * g.C, pool.C, 0
+    for unit in range(g.groups * p.panels.count):
+        slab = slab_of(g, &p.panels, unit)
+        B = packed + cg * g.KW * g.KH * slab.start
+        m.b_t, m.b_r, m.b_q = slab.width, cg * slab.width, g.KW * cg * slab.width
+        if g.groups == 1 and g.dilation_w == 1:     # a row of the window is one run of numbers
+            m.T, m.R = g.KW * g.C, 1
+        for i in range(windows):
+            if real is float:
+                pooled_product_float(&m, down, image + 2 * i * down + slab.image, B, start + slab.start,
+                                     y + i * pool.PW * pool.C + slab.out, winner + i * pool.PW * pool.C + slab.out,
+                                     pool.PW, slab.lanes, slab.vectors)
+            else:
+                pooled_product_double(&m, down, image + 2 * i * down + slab.image, B, start + slab.start,
+                                      y + i * pool.PW * pool.C + slab.out, winner + i * pool.PW * pool.C + slab.out,
+                                      pool.PW, slab.lanes, slab.vectors)
+
+
 cdef void pooled_part(const Geometry *g, const Plan *p, const Pool *pool, const real *image, const real *packed,
                       const real *start, real *band, real *y, real *after, uint8_t *winner,
                       const pyconvx_activation *activation, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
@@ -324,10 +365,15 @@ cdef void pooled_part(const Geometry *g, const Plan *p, const Pool *pool, const 
         rows, samples = min(p.rows, g.OH - first), min(p.samples, g.N - n)
         windows = (rows + pool.stride_h - 1) // pool.stride_h
         cell = (n * pool.PH + first // pool.stride_h) * pool.PW * pool.C
-        if not p.wide:
+        if p.registers:
+            for i in range(samples):
+                pool_panels(g, p, pool, image + ((n + i) * g.H + first * g.stride_h) * g.W * g.C, packed, start,
+                            y + cell + i * pool.PH * pool.PW * pool.C, winner + cell + i * pool.PH * pool.PW * pool.C,
+                            windows)
+        elif not p.wide:
             convolve_panels(g, p, image + n * g.H * g.W * g.C, packed, start, band - first * g.out_row, first,
                             rows, samples)
-        for i in range(samples):
+        for i in range(0 if p.registers else samples):
             pool_rows(pool, band + (unit if p.wide else i) * g.out_n, y + cell + i * pool.PH * pool.PW * pool.C,
                       winner + cell + i * pool.PH * pool.PW * pool.C, windows)
         if activation != NULL:

@@ -1,0 +1,48 @@
+/* The register tile with a 2 x 2 max pool behind it: the cells before the pool never leave the registers.
+ *
+ * A tile is some windows of a row of windows, four cells each, by some vectors of channels. A cell is summed
+ * exactly as in microkernel.h. For layers with few products per cell (a first layer), where storing a map and
+ * reading it again takes as long as computing it.
+ *
+ * pool_tile.inc holds the code, included once for float and once for double.
+ */
+#ifndef PYCONVX_POOL_TILE_H
+#define PYCONVX_POOL_TILE_H
+
+#include <stdint.h>
+
+#include "microkernel.h"
+
+#define POOL_TILE_WINDOWS 3
+#if defined(__AVX512F__)
+#define POOL_TILE_VECTORS 2 /* 24 sums in 32 registers */
+#else
+#define POOL_TILE_VECTORS 1 /* 12 sums in 16 */
+#endif
+
+#if defined(__GNUC__)
+#define POOL_TILE 1
+
+#define REAL float
+#define INT int32_t
+#define NAME(name) name##_float
+#include "pool_tile.inc"
+#undef REAL
+#undef INT
+#undef NAME
+
+#define REAL double
+#define INT int64_t
+#define NAME(name) name##_double
+#include "pool_tile.inc"
+#undef REAL
+#undef INT
+#undef NAME
+
+#else
+#define POOL_TILE 0
+#define pooled_product_float(p, a_down, A, B, S, Y, winner, windows, lanes, vectors) ((void)0)
+#define pooled_product_double pooled_product_float
+#endif
+
+#endif
