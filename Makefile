@@ -3,6 +3,8 @@
 #   make demo             train on digits: a grid search, the test accuracy, the confusion matrix
 #   make test             all tests: ours, the documents' code, both plugins'
 #   make lint             ruff, mypy, cython-lint
+#   make bench            pyconvx beside PyTorch, skorch and ONNX Runtime: prints a table, writes docs/performance.md;
+#                         CASES="1 7" for some cases, DATA=folder of Fashion-MNIST for case 4, OPTIONS=--quick for a try
 #   make bench-kernels    speed of the kernels against this machine's peak
 #   make variants         debug-test, no-openmp-test and test-oldest: other builds, other versions
 #   make clean            remove all that was built
@@ -28,7 +30,7 @@ demo test debug-test no-openmp-test test-oldest: export OMP_WAIT_POLICY ?= passi
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench-kernels variants debug-test no-openmp-test test-oldest clean
+.PHONY: help demo test lint bench bench-kernels variants debug-test no-openmp-test test-oldest clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -73,6 +75,14 @@ lint: $(VENV)/.plugins $(VENV)/.lint
 	cd plugins/pyconvx-extras && $(abspath $(BIN))/mypy
 	cd plugins/pyconvx-cython-activation && $(abspath $(BIN))/mypy
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint pyconvx plugins  # it calls pycodestyle by name
+
+$(VENV)/.bench: $(VENV)/.installed
+	@echo "== installing the peers"
+	$(PIP) install --progress-bar off $(call extra,bench)
+	@touch $@
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/compare.py $(CASES) $(if $(DATA),--data '$(DATA)') $(OPTIONS)
 
 bench-kernels: $(VENV)/.installed
 	$(BIN)/python benchmarks/kernels.py
