@@ -160,7 +160,8 @@ def _inference(network: str, threads: int) -> Comparison:
 
 def _layers(threads: int) -> Comparison:
     """Case 7."""
-    rows, items = [], []
+    rows: list[Row] = []
+    items: list[str] = []
     for direction, target in (("forward", 1.05), ("backward", 1.3)):
         these = tuple(f"{layer} {direction}" for layer in LAYERS)
         items += these

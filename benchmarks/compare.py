@@ -128,8 +128,8 @@ def main() -> int:
     if not options.page_only:
         check_peers(chosen)
         fine = run(chosen, stored, options, path)
-        print()
-        print(report.table(chosen, stored["results"]))
+        if any(comparison.rows for comparison in chosen):
+            print(f"\n{report.table(chosen, stored['results'])}")
     picture = options.output / "performance.png"
     if any(c.case == 9 for c in chosen) and growth.draw(stored["results"], picture):
         print(f"\n{picture} drawn")

@@ -9,7 +9,7 @@ from results import Outcome, outcome
 
 TEMPLATE = Path(__file__).with_name("page.md")
 HEAD = (
-    "| case | threads | | pyconvx | best peer | ratio (least to largest) | target | met |\n"
+    "| case | threads | what | pyconvx | best peer | ratio (least to largest) | target | met |\n"
     "|---|---|---|---|---|---|---|---|"
 )
 LAYER_HEAD = (
@@ -102,10 +102,11 @@ def _scores(comparisons: Iterable[Comparison], results: dict[str, Any]) -> str:
 
 def _measured(comparisons: Iterable[Comparison], results: dict[str, Any]) -> str:
     """Dates, pairs and seconds of each case."""
-    lines = {}
+    lines: dict[tuple[int, str], None] = {}
     for comparison in comparisons:
         if (result := results.get(comparison.key)) is not None:
-            text = f"{result['date']}, {result['pairs']} pairs, pyconvx {result['pyconvx']}"
+            seconds = "" if comparison.case in (4, 5, 8) else f" of {result['seconds']:g} s"
+            text = f"{result['date']}, pairs{seconds}: {result['pairs']}, pyconvx {result['pyconvx']}"
             lines.setdefault((comparison.case, text), None)
     return "\n".join(f"- case {case}: {text}" for case, text in lines)
 

@@ -12,6 +12,7 @@ from cases import Comparison, Side
 
 WORKERS = Path(__file__).parent / "workers"
 TIMEOUT = 900.0  # seconds of one worker
+THREADING = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")  # of the environment: not for the workers
 TRIAL = 0.25  # of the seconds, to choose a variant
 Answer = dict[str, Any]
 
@@ -29,7 +30,7 @@ def work(worker: str, function: str, options: dict[str, Any], threads: int | Non
         If it fails, takes longer than `TIMEOUT` or answers nothing.
     """
     command = [sys.executable, str(WORKERS / f"{worker}.py"), function, json.dumps(options)]
-    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(THREADING)}
     environment["PYTHONWARNINGS"] = "ignore"
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)

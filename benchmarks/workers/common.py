@@ -58,11 +58,13 @@ def fashion(folder: str, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[
     """Fashion-MNIST as published: images (n, 28, 28, 1) and labels of "train" or "t10k"."""
 
     def values(name: str, header: int, size: int) -> npt.NDArray[np.uint8]:
-        array = np.empty(n * size, np.uint8)  # read into place: a copy would show up as the peak of memory
+        array = np.empty(n * size, np.uint8)
         with gzip.open(Path(folder, name)) as file:
             file.read(header)
-            if file.readinto(memoryview(array)) != array.size:
-                raise ValueError(f"{name} holds fewer than {n} entries")
+            # a piece at a time: a copy of the whole would show up in the peak of memory
+            for start in range(0, array.size, 1 << 20):
+                piece = array[start : start + (1 << 20)]
+                piece[:] = np.frombuffer(file.read(piece.size), np.uint8)
         return array
 
     n = {"train": 60_000, "t10k": 10_000}[part]
