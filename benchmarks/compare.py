@@ -92,7 +92,7 @@ def check_peers(chosen: list[Comparison]) -> None:
 
 def run(chosen: list[Comparison], stored: dict[str, Any], options: argparse.Namespace, path: Path) -> bool:
     """Measure, keeping what is done at once; False where a worker failed."""
-    fine = True
+    fine, source = True, built()  # asked before results are written into the checkout
     for comparison in chosen:
         if comparison.needs_data and not options.data:
             print(f"case {comparison.case}, {comparison.key}: skipped, it needs --data FOLDER", flush=True)
@@ -106,7 +106,7 @@ def run(chosen: list[Comparison], stored: dict[str, Any], options: argparse.Name
             print(f"case {comparison.case}, {comparison.key}: FAILED\n{error}", file=sys.stderr, flush=True)
             fine = False
             continue
-        stored["results"][comparison.key] = result | {"pyconvx": built()}
+        stored["results"][comparison.key] = result | {"pyconvx": source}
         stored["machine"] = machine()
         path.write_text(json.dumps(stored, indent=1) + "\n")
         spent = time.perf_counter() - started
