@@ -13,6 +13,9 @@ from pyconvx._ext import cpu
 
 MAX_THREADS = 64
 
+# Below this many multiplications a second thread costs more than it brings (docs/kernels.md).
+_CROSSOVER = 150_000
+
 # A forked child inherits OpenMP's idea of its worker threads, but not the threads: its first parallel
 # loop would wait for them for ever. Without a pool at the fork there is nothing to wait for.
 if hasattr(os, "register_at_fork"):
@@ -64,3 +67,8 @@ def resolve_threads(n_threads: int | None, *, name: str = "n_threads") -> int:
     if count < 0:
         count = max(1, available_cpus() + 1 + count)
     return min(count, MAX_THREADS)
+
+
+def threads_for(multiplications: int, n_threads: int) -> int:
+    """One thread where the work is too small to share."""
+    return n_threads if multiplications > _CROSSOVER else 1

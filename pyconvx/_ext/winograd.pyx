@@ -232,6 +232,12 @@ cdef void transform_part(const Geometry *g, const real *kernel, real *U, Py_ssiz
             winograd_kernel_double(kernel + c * g.OC, g.C * g.OC, U + c * g.outputs, step, g.OC)
 
 
+def transformed_shape(Py_ssize_t C, Py_ssize_t OC, Py_ssize_t itemsize):
+    """Shape of a transformed kernel."""
+    cdef Geometry g = geometry(1, 4, 4, C, 2, 2, OC, 0, 0, False, itemsize)
+    return PRODUCTS, C, g.outputs
+
+
 def transform(
     const real[:, :, :, ::1] kernel not None,   # IN (3, 3, C, OC)
     real[:, :, ::1] U not None,                 # OUT (16, C, OC up to whole vectors)

@@ -108,16 +108,11 @@ class Conv2D(Layer):
     ) -> FloatArray | None:
         """Gradients of kernel, bias and input."""
         x = cache[0]
-        view = self.view(x.shape[1:])
-        memory, threads = context.workspace, context.n_threads
-        if "kernel" in grads:
-            convolution.backward_kernel(x, dy, grads["kernel"], view, self.groups, memory, threads)
-        if "bias" in grads:
-            convolution.backward_bias(dy, grads["bias"], memory, threads)
-        if not context.needs_dx:
-            return None
-        dx = memory.take(x.shape, x.dtype)
-        convolution.backward_input(dy, params["kernel"], dx, view, self.groups, memory, threads)
+        dx = context.workspace.take(x.shape, x.dtype) if context.needs_dx else None
+        convolution.backward(
+            x, dy, params["kernel"], grads.get("kernel"), grads.get("bias"), dx, self.view(x.shape[1:]),
+            self.groups, context.workspace, context.n_threads,
+        )  # fmt: skip
         return dx
 
 

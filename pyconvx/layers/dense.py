@@ -6,7 +6,7 @@ from typing import Any
 from pyconvx._types import FloatArray, Shape
 from pyconvx.initializers import zeros
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, expect_flat
-from pyconvx.ops import _dense, convolution
+from pyconvx.ops import _dense, _direct
 from pyconvx.ops.geometry import as_int
 
 
@@ -82,7 +82,7 @@ class Dense(Layer):
         if "weights" in grads:
             _dense.backward_weights(x, dy, grads["weights"], memory, threads)
         if "bias" in grads:
-            convolution.backward_bias(dy, grads["bias"], memory, threads)
+            _direct.backward_bias(dy, grads["bias"], memory, threads)
         if not context.needs_dx:
             return None
         dx = memory.take(x.shape, x.dtype)

@@ -89,16 +89,11 @@ class WithPool(Layer):
         """Derivative of f in place of dy; the gradient of the whole map is never there at once."""
         x, y, winner = cache
         _through(self.function, y, dy, context)
-        view, pooled = self.layer.view(x.shape[1:]), self._pooled(x, winner)
-        rest = (view, self.layer.groups, context.workspace, context.n_threads, pooled)
-        if "kernel" in grads:
-            convolution.backward_kernel(x, dy, grads["kernel"], *rest)
-        if "bias" in grads:
-            convolution.backward_bias(dy, grads["bias"], context.workspace, context.n_threads)
-        if not context.needs_dx:
-            return None
-        dx = context.workspace.take(x.shape, x.dtype)
-        convolution.backward_input(dy, params["kernel"], dx, *rest)
+        dx = context.workspace.take(x.shape, x.dtype) if context.needs_dx else None
+        convolution.backward(
+            x, dy, params["kernel"], grads.get("kernel"), grads.get("bias"), dx, self.layer.view(x.shape[1:]),
+            self.layer.groups, context.workspace, context.n_threads, self._pooled(x, winner),
+        )  # fmt: skip
         return dx
 
 

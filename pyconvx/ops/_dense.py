@@ -3,9 +3,9 @@
 from typing import Any
 
 from pyconvx._ext import dense
+from pyconvx._threads import threads_for
 from pyconvx._types import FloatArray
 from pyconvx._workspace import Workspace
-from pyconvx.ops.convolution import threads_for
 
 
 def forward(

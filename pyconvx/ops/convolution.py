@@ -1,20 +1,21 @@
 """2-D convolution (cross-correlation) and its gradients on arrays.
 
-`conv2d` and `conv2d_backward` check their arguments; the functions below them do not, take their memory
-from a workspace, and are what the layers call.
+`conv2d` and `conv2d_backward` check their arguments; `forward` and `backward` do not, take their memory from
+a workspace, and are what the layers call. Shapes alone decide which of two ways a convolution takes: direct,
+or through Winograd's transform.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pyconvx._ext import conv, conv_gradient
 from pyconvx._threads import resolve_threads
 from pyconvx._types import FloatArray, Padding, Pair
 from pyconvx._workspace import Workspace
+from pyconvx.ops import _direct, _winograd
 from pyconvx.ops._arrays import as_float_array, same_dtype, same_shape
+from pyconvx.ops._direct import Pooled
 from pyconvx.ops.geometry import Window, as_int, check_size, window
 
 
@@ -158,61 +159,11 @@ def conv2d_backward(
     dx = np.empty_like(images)
     dkernel = np.zeros_like(weights)
     dbias = np.zeros(weights.shape[3], weights.dtype)
-    backward_input(gradient, weights, dx, view, groups, workspace, threads)
-    backward_kernel(images, gradient, dkernel, view, groups, workspace, threads)
-    backward_bias(gradient, dbias, workspace, threads)
+    backward(images, gradient, weights, dkernel, dbias, dx, view, groups, workspace, threads)
     return dx, dkernel, dbias
 
 
 # ------------------------------------------------------------------- unchecked: what the layers call
-
-# Below this many multiplications a second thread costs more than it brings (docs/kernels.md).
-_CROSSOVER = 150_000
-
-
-def threads_for(multiplications: int, n_threads: int) -> int:
-    """One thread where the work is too small to share."""
-    return n_threads if multiplications > _CROSSOVER else 1
-
-
-@dataclass(frozen=True)
-class Pooled:
-    """A max pool behind a convolution: windows that share no cell and lie inside the map.
-
-    Parameters
-    ----------
-    winner : uint8 array of shape (N, PH, PW, OC)
-        The tap of each maximum in its window, kh * KW + kw; written forward, read backward.
-    view : Window
-        The pool's, over the convolution's map. At least two and at most 254 taps, no padding, dilation 1.
-    """
-
-    winner: npt.NDArray[np.uint8]
-    view: Window
-
-    @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        """What a kernel takes: height, width, strides."""
-        return self.view.sizes[:4]
-
-
-def _plan(
-    x: FloatArray,
-    y: FloatArray,
-    kernel: FloatArray,
-    view: Window,
-    groups: int,
-    n_threads: int,
-    pooled: Pooled | None,
-) -> tuple[npt.NDArray[np.uint8] | None, tuple[int, int, int, int], tuple[int, ...], int]:
-    """Winners, the pool's sizes, the sizes that scratch functions take, and the threads for the work."""
-    N = len(x)
-    _, PH, PW, OC = y.shape
-    pool = (1, 1, 1, 1) if pooled is None else pooled.sizes
-    cells = N * ((PH - 1) * pool[2] + pool[0]) * ((PW - 1) * pool[3] + pool[1])
-    threads = threads_for(cells * kernel.size, n_threads)
-    winner = None if pooled is None else pooled.winner
-    return winner, pool, (*x.shape, PH, PW, OC, *view.sizes, groups, *pool, x.itemsize, threads), threads
 
 
 def forward(
@@ -234,59 +185,35 @@ def forward(
     """
     if not len(x):
         return
-    winner, pool, plan, threads = _plan(x, y, kernel, view, groups, n_threads, pooled)
-    mark = workspace.mark()
-    scratch = workspace.take((conv.forward_scratch(*plan),), x.dtype)
-    conv.forward(x, kernel, bias, y, after, winner, activation, *view.sizes, groups, *pool, scratch, threads)
-    workspace.release(mark)
+    if _winograd.suits(kernel, view, groups):
+        _winograd.forward(x, kernel, bias, y, view, workspace, n_threads, after, activation, pooled)
+    else:
+        _direct.forward(x, kernel, bias, y, view, groups, workspace, n_threads, after, activation, pooled)
 
 
-def backward_input(
-    dy: FloatArray,
-    kernel: FloatArray,
-    dx: FloatArray,
-    view: Window,
-    groups: int,
-    workspace: Workspace,
-    n_threads: int,
-    pooled: Pooled | None = None,
-) -> None:
-    """Write the gradient of the input to `dx`, given that of the output, or of the pool behind it."""
-    if not len(dx):
-        return
-    winner, pool, plan, threads = _plan(dx, dy, kernel, view, groups, n_threads, pooled)
-    mark = workspace.mark()
-    scratch = workspace.take((conv.backward_input_scratch(*plan),), dy.dtype)
-    conv.backward_input(dy, winner, kernel, dx, *view.sizes, groups, *pool, scratch, threads)
-    workspace.release(mark)
-
-
-def backward_kernel(
+def backward(
     x: FloatArray,
     dy: FloatArray,
-    dkernel: FloatArray,
+    kernel: FloatArray,
+    dkernel: FloatArray | None,
+    dbias: FloatArray | None,
+    dx: FloatArray | None,
     view: Window,
     groups: int,
     workspace: Workspace,
     n_threads: int,
     pooled: Pooled | None = None,
 ) -> None:
-    """Add the gradient of the kernel to `dkernel`, given that of the output, or of the pool behind it."""
+    """Add to `dkernel` and `dbias`, write `dx`; None for those not wanted. `dy` is that of the pool, if any."""
     if not len(x):
         return
-    winner, pool, plan, threads = _plan(x, dy, dkernel, view, groups, n_threads, pooled)
-    mark = workspace.mark()
-    scratch = workspace.take((conv_gradient.backward_kernel_scratch(*plan),), x.dtype)
-    conv_gradient.backward_kernel(x, dy, winner, dkernel, *view.sizes, groups, *pool, scratch, threads)
-    workspace.release(mark)
-
-
-def backward_bias(dy: FloatArray, dbias: FloatArray, workspace: Workspace, n_threads: int) -> None:
-    """Add the gradient of the bias, the sum of `dy` over all but the last axis, to `dbias`."""
-    if not len(dy):
+    if dbias is not None:
+        _direct.backward_bias(dy, dbias, workspace, n_threads)
+    if _winograd.suits(kernel, view, groups):
+        if dkernel is not None or dx is not None:
+            _winograd.backward(x, dy, kernel, dkernel, dx, view, workspace, n_threads, pooled)
         return
-    channels = dy.shape[-1]
-    mark = workspace.mark()
-    scratch = workspace.take((16 * channels,), dy.dtype)
-    conv_gradient.backward_bias(dy.reshape(len(dy), -1, channels), dbias, scratch, threads_for(dy.size, n_threads))
-    workspace.release(mark)
+    if dkernel is not None:
+        _direct.backward_kernel(x, dy, dkernel, view, groups, workspace, n_threads, pooled)
+    if dx is not None:
+        _direct.backward_input(dy, kernel, dx, view, groups, workspace, n_threads, pooled)
