@@ -34,12 +34,9 @@ cdef struct Panels:
     Py_ssize_t lanes      # numbers in a vector
 
 
-cdef inline Panels panels_of(Py_ssize_t channels, Py_ssize_t rows, Py_ssize_t itemsize) noexcept nogil:
-    """Panels for tiles over maps `rows` pixels wide: the widths that ran fastest (docs/kernels.md)."""
+cdef inline Panels panels_at(Py_ssize_t channels, Py_ssize_t widest, Py_ssize_t itemsize) noexcept nogil:
+    """Panels of at most `widest` vectors, as equal as can be."""
     cdef Panels p
-    cdef Py_ssize_t widest = 4
-    if VECTOR_BYTES == 32 or (VECTOR_BYTES == 64 and rows <= 8):
-        widest = 2
     p.channels = channels
     p.lanes = VECTOR_BYTES // itemsize
     p.total = (channels + p.lanes - 1) // p.lanes
@@ -47,6 +44,13 @@ cdef inline Panels panels_of(Py_ssize_t channels, Py_ssize_t rows, Py_ssize_t it
     p.vectors = (p.total + p.count - 1) // p.count
     p.count = (p.total + p.vectors - 1) // p.vectors
     return p
+
+
+cdef inline Panels panels_of(Py_ssize_t channels, Py_ssize_t rows, Py_ssize_t itemsize) noexcept nogil:
+    """Panels for tiles over maps `rows` pixels wide: the widths that ran fastest (docs/kernels.md)."""
+    if VECTOR_BYTES == 32 or (VECTOR_BYTES == 64 and rows <= 8):
+        return panels_at(channels, 2, itemsize)
+    return panels_at(channels, 4, itemsize)
 
 
 cdef inline Py_ssize_t panel_vectors(const Panels *p, Py_ssize_t i) noexcept nogil:

@@ -37,8 +37,9 @@ def backward_input(
         return
     inputs, outputs = weights.shape
     mark = workspace.mark()
-    scratch = workspace.take((dense.backward_input_scratch(len(dy), inputs, outputs, dy.itemsize),), dy.dtype)
-    dense.backward_input(dy, weights, dx, scratch, threads_for(len(dy) * weights.size, n_threads))
+    threads = threads_for(len(dy) * weights.size, n_threads)
+    size = dense.backward_input_scratch(len(dy), inputs, outputs, dy.itemsize, threads)
+    dense.backward_input(dy, weights, dx, workspace.take((size,), dy.dtype), threads)
     workspace.release(mark)
 
 
