@@ -1,6 +1,7 @@
 """Memory that is taken again at every step, so that nothing is allocated after the first batch."""
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from pyconvx._types import Array, Shape
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+_REMEMBERED = 1024  # arrays: more than the steps of the deepest network take
 
 
 class Workspace:
@@ -20,12 +22,18 @@ class Workspace:
 
     def __init__(self) -> None:
         self._pieces: list[npt.NDArray[np.uint8]] = []
+        self._starts: list[int] = []  # addresses
         self._top = (0, 0)  # piece, offset
+        # what was taken where, and the top behind it: steps repeat one another, and a look-up is cheap
+        self._taken: dict[Any, tuple[Array, tuple[int, int]]] = {}
 
     def reset(self) -> None:
         """Give everything back."""
         if len(self._pieces) > 1:
-            self._pieces = [_aligned(sum(piece.size for piece in self._pieces))]
+            size = sum(piece.size for piece in self._pieces)
+            self._pieces, self._starts = [], []
+            self._taken.clear()
+            self._add(size)
         self._top = (0, 0)
 
     def mark(self) -> tuple[int, int]:
@@ -38,29 +46,45 @@ class Workspace:
 
     def take(self, shape: Shape, dtype: npt.DTypeLike) -> Array:
         """Return an uninitialised C-contiguous array, aligned to a cache line."""
-        kind = np.dtype(dtype)
-        count = math.prod(shape)
-        size = -(-count * kind.itemsize // _ALIGNMENT) * _ALIGNMENT
+        key = (self._top, shape, dtype)
+        known = self._taken.get(key)
+        if known is None:
+            if len(self._taken) >= _REMEMBERED:
+                self._taken.clear()
+            known = self._taken[key] = self._place(shape, np.dtype(dtype))
+        array, self._top = known
+        return array
+
+    def _place(self, shape: Shape, kind: np.dtype[Any]) -> tuple[Array, tuple[int, int]]:
+        """An array behind the top, and the top behind it."""
+        size = -(-math.prod(shape) * kind.itemsize // _ALIGNMENT) * _ALIGNMENT
         piece, offset = self._top
         while piece < len(self._pieces) and offset + size > self._pieces[piece].size:
             piece, offset = piece + 1, 0
         if piece == len(self._pieces):
-            self._pieces.append(_aligned(max(size, 1 << 16)))
-        self._top = (piece, offset + size)
-        return np.ndarray(shape, kind, self._pieces[piece].data, offset)
+            self._add(max(size, 1 << 16))
+        return np.ndarray(shape, kind, self._pieces[piece].data, offset), (piece, offset + size)
+
+    def _add(self, size: int) -> None:
+        self._pieces.append(aligned_empty(size, np.uint8))
+        self._starts.append(_address(self._pieces[-1]))
 
     def owns(self, array: Array) -> bool:
         """Whether the array lies in this memory."""
         address = _address(array)
-        return any(0 <= address - _address(piece) < piece.size for piece in self._pieces)
+        for start, piece in zip(self._starts, self._pieces, strict=True):
+            if start <= address < start + piece.size:
+                return True
+        return False
 
 
 def _address(array: Array) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def _aligned(size: int) -> npt.NDArray[np.uint8]:
-    """`size` bytes from the first cache line on."""
+def aligned_empty(count: int, dtype: npt.DTypeLike) -> Array:
+    """An uninitialised vector from the first cache line on."""
+    size = count * np.dtype(dtype).itemsize
     raw = np.empty(size + _ALIGNMENT, np.uint8)
     skip = -_address(raw) % _ALIGNMENT
-    return raw[skip : skip + size]
+    return raw[skip : skip + size].view(dtype)

@@ -22,7 +22,7 @@ def numbers(seed: int, shape: Any, dtype: Any) -> np.ndarray:
     return values
 
 
-def run(module: ModuleType, name: str, dtype: Any, n_threads: int, n: int = 1003) -> list[np.ndarray]:
+def run(module: ModuleType, name: str, dtype: Any, n_threads: int, n: int = 3003) -> list[np.ndarray]:
     """All outputs of one kernel on fixed inputs; what it overwrites starts as NaN."""
     p, m, g = numbers(1, n, dtype).copy(), numbers(2, n, dtype).copy(), numbers(3, n, dtype)
     v = np.abs(numbers(4, n, dtype))
@@ -35,9 +35,7 @@ def run(module: ModuleType, name: str, dtype: Any, n_threads: int, n: int = 1003
     elif name == "rmsprop":
         module.rmsprop(p, g, v, m, 0.1, 0.9, 1e-8, 0.5, n_threads)
     elif name == "l2":
-        module.l2(g, p, 0.3, n // 3, n_threads)
-    elif name == "squared_sum":
-        p[0] = module.squared_sum(g, n - 3, n_threads)
+        m[0] = module.l2(g, p, 0.3, n - 3, n_threads)
     elif name == "cross_entropy":
         targets = np.random.default_rng(6).integers(0, width, rows)
         p[0] = module.cross_entropy(x, targets, v[:rows].copy(), 0.1, out, n_threads)
@@ -46,7 +44,7 @@ def run(module: ModuleType, name: str, dtype: Any, n_threads: int, n: int = 1003
     return [p, m, v, out]
 
 
-KERNELS = ("sgd", "adam", "rmsprop", "l2", "squared_sum", "cross_entropy", "gather")
+KERNELS = ("sgd", "adam", "rmsprop", "l2", "cross_entropy", "gather")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -78,23 +76,21 @@ def test_short_arrays(n, n_threads):
     p, v = np.ones(n), np.zeros(n)
     training.sgd(p, x, v, 0.5, 0.9, False, n_threads)
     np.testing.assert_allclose(p, 1 - 0.5 * x, rtol=1e-15)
-    training.l2(x, v, 0.25, n, n_threads)
+    assert training.l2(x, v, 0.25, n, n_threads) == pytest.approx(float(np.sum(x**2)), rel=1e-14)
     np.testing.assert_allclose(v, -0.25 * x, rtol=1e-15, atol=1e-16)
-    assert training.squared_sum(x, n, n_threads) == pytest.approx(float(np.sum(x**2)), rel=1e-14)
     assert training.all_finite(x, n_threads) is True
 
 
-def test_l2_and_squared_sum_stop_at_the_weights():
+def test_l2_stops_at_the_weights():
     w, g = numbers(1, 100, np.float64), np.ones(100)
-    training.l2(w, g, 0.5, 60, 1)
+    assert training.l2(w, g, 0.5, 60, 1) == pytest.approx(float(np.sum(w[:60] ** 2)), rel=1e-14)
     np.testing.assert_allclose(g[:60], 1 + 0.5 * w[:60], rtol=1e-14)
     assert (g[60:] == 1).all()
-    assert training.squared_sum(w, 60, 1) == pytest.approx(float(np.sum(w[:60] ** 2)), rel=1e-14)
 
 
-def test_squared_sum_is_taken_in_double():
+def test_squares_are_summed_in_double():
     w = np.full(100_000, 0.1, np.float32)
-    assert training.squared_sum(w, w.size, 1) == pytest.approx(1e5 * float(w[0]) ** 2, rel=1e-13)
+    assert training.l2(w, np.zeros_like(w), 1.0, w.size, 1) == pytest.approx(1e5 * float(w[0]) ** 2, rel=1e-13)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -148,7 +144,7 @@ def test_gather_converts_and_scales():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda x: training.squared_sum(None, 1, 1),
+        lambda x: training.l2(None, x, 1.0, 1, 1),
         lambda x: training.sgd(x, None, x, 0.1, 0.9, True, 1),
         lambda x: training.cross_entropy(None, None, x, 0.0, None, 1),
         lambda x: random.keys(0, 0, 0, None, None),

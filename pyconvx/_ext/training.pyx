@@ -14,6 +14,11 @@ cdef extern from *:
     #ifndef PYCONVX_LEVEL
     #define PYCONVX_LEVEL "baseline"
     #endif
+    /* Buffers lie anywhere, and loops that stream through memory pay three times for 64-byte vectors that
+       straddle cache lines; 32-byte ones cost nothing where all is aligned. */
+    #if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
+    #pragma GCC target("prefer-vector-width=256")
+    #endif
     """
     const char *PYCONVX_LEVEL
 
@@ -38,7 +43,8 @@ ctypedef fused pixel:
 
 cdef enum:
     BLOCKS = 16  # of a sum over rows or elements: a fixed number, never that of the threads
-    LANES = 16   # partial sums within a row or block
+    LANES = 16   # partial sums within a row
+    WIDE = 64    # partial sums within a block of a long array: enough to hide the latency of an addition
 
 
 cdef inline real fma(real a, real b, real c) noexcept nogil:
@@ -56,6 +62,11 @@ cdef inline real root(real x) noexcept nogil:
         return sqrt(x)
 
 
+cdef inline Py_ssize_t cut(Py_ssize_t n, Py_ssize_t i, Py_ssize_t parts) noexcept nogil:
+    """Where share i of n numbers begins: at a multiple of a cache line from the first."""
+    return n if i == parts else n // 16 * i // parts * 16
+
+
 # --- solvers: one fused pass over flat arrays ---------------------------------------------------
 
 cdef void sgd_part(
@@ -64,7 +75,7 @@ cdef void sgd_part(
 ) noexcept nogil:
     cdef Py_ssize_t i
     cdef real step, v
-    for i in range(n * t // parts, n * (t + 1) // parts):
+    for i in range(cut(n, t, parts), cut(n, t + 1, parts)):
         step = rate * g[i]
         v = fma(momentum, velocity[i], -step)
         velocity[i] = v
@@ -102,7 +113,7 @@ cdef void adam_part(
     real *p, const real *g, real *m, real *v, Py_ssize_t n, Py_ssize_t n_weights,
     real rate, real a, real b, real epsilon, real keep, Py_ssize_t t, Py_ssize_t parts,
 ) noexcept nogil:
-    cdef Py_ssize_t i, start = n * t // parts, stop = n * (t + 1) // parts
+    cdef Py_ssize_t i, start = cut(n, t, parts), stop = cut(n, t + 1, parts)
     cdef Py_ssize_t decayed = min(max(start, n_weights), stop)
     for i in range(start, decayed):
         m[i] = fma(a, g[i] - m[i], m[i])
@@ -150,7 +161,7 @@ cdef void rmsprop_part(
     real momentum, Py_ssize_t t, Py_ssize_t parts,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(n * t // parts, n * (t + 1) // parts):
+    for i in range(cut(n, t, parts), cut(n, t + 1, parts)):
         square[i] = fma(a, fma(g[i], g[i], -square[i]), square[i])
         velocity[i] = fma(momentum, velocity[i], -(rate * g[i] / (root(square[i]) + epsilon)))
         p[i] += velocity[i]
@@ -186,81 +197,58 @@ def rmsprop(
 
 # --- sums and checks over flat arrays ---------------------------------------------------------------
 
-cdef void l2_part(
-    const real *w, real *g, Py_ssize_t n, real scale, Py_ssize_t t, Py_ssize_t parts
-) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n * t // parts, n * (t + 1) // parts):
-        g[i] = fma(scale, w[i], g[i])
-
-
-def l2(
-    const real[::1] parameters not None,  # IN (n,)
-    real[::1] gradients not None,         # OUT (n,), accumulated
-    double scale,
-    Py_ssize_t n_weights,
-    int n_threads,
-):
-    """Add scale * parameters to the first n_weights gradients."""
-    cdef Py_ssize_t t
-    cdef real factor = <real>scale
-    if n_weights == 0:
-        return
-    cdef const real *w = &parameters[0]
-    cdef real *g = &gradients[0]
-    if n_threads == 1:
-        with nogil:
-            l2_part(w, g, n_weights, factor, 0, 1)
-    else:
-        for t in prange(n_threads, nogil=True, num_threads=n_threads, schedule="static"):
-            l2_part(w, g, n_weights, factor, t, n_threads)
-
-
-cdef double squares(const real *x, Py_ssize_t n) noexcept nogil:
-    """Sum of squares in double, through LANES partial sums added in order."""
-    cdef double[LANES] lane
+cdef double l2_block(const real *w, real *g, Py_ssize_t n, real scale) noexcept nogil:
+    """g += scale w; the sum of squares of w in double, through WIDE partial sums added in order."""
+    cdef double[WIDE] lane
     cdef double total = 0.0
-    cdef Py_ssize_t i, k, whole = n // LANES
-    for k in range(LANES):
+    cdef Py_ssize_t i, k, whole = n // WIDE
+    for k in range(WIDE):
         lane[k] = 0.0
     for i in range(whole):
-        for k in range(LANES):
-            lane[k] = pyconvx_fma(x[i * LANES + k], x[i * LANES + k], lane[k])
-    for i in range(whole * LANES, n):
-        lane[i - whole * LANES] = pyconvx_fma(x[i], x[i], lane[i - whole * LANES])
-    for k in range(LANES):
+        for k in range(WIDE):
+            lane[k] = pyconvx_fma(w[i * WIDE + k], w[i * WIDE + k], lane[k])
+        for k in range(WIDE):
+            g[i * WIDE + k] = fma(scale, w[i * WIDE + k], g[i * WIDE + k])
+    for i in range(whole * WIDE, n):
+        lane[i - whole * WIDE] = pyconvx_fma(w[i], w[i], lane[i - whole * WIDE])
+        g[i] = fma(scale, w[i], g[i])
+    for k in range(WIDE):
         total += lane[k]
     return total
 
 
-cdef void squared_sum_part(
-    const real *x, Py_ssize_t n, double *sums, Py_ssize_t t, Py_ssize_t parts
+cdef void l2_part(
+    const real *w, real *g, Py_ssize_t n, real scale, double *sums, Py_ssize_t t, Py_ssize_t parts
 ) noexcept nogil:
     cdef Py_ssize_t b, start
     for b in range(BLOCKS * t // parts, BLOCKS * (t + 1) // parts):
-        start = n * b // BLOCKS
-        sums[b] = squares(x + start, n * (b + 1) // BLOCKS - start)
+        start = cut(n, b, BLOCKS)
+        sums[b] = l2_block(w + start, g + start, cut(n, b + 1, BLOCKS) - start, scale)
 
 
-def squared_sum(
+def l2(
     const real[::1] parameters not None,  # IN (n,)
+    real[::1] gradients not None,         # IN/OUT (n,), accumulated
+    double scale,
     Py_ssize_t n_weights,
     int n_threads,
 ):
-    """Sum of the squares of the first n_weights parameters, in double."""
+    """Add scale * parameters to the first n_weights gradients; return the sum of those squared, in double."""
     cdef double[BLOCKS] sums
     cdef double *out = &sums[0]
     cdef double total = 0.0
     cdef Py_ssize_t t, b
+    cdef real factor = <real>scale
     if n_weights == 0:
         return 0.0
-    cdef const real *x = &parameters[0]
+    cdef const real *w = &parameters[0]
+    cdef real *g = &gradients[0]
     if n_threads == 1:
         with nogil:
-            squared_sum_part(x, n_weights, out, 0, 1)
+            l2_part(w, g, n_weights, factor, out, 0, 1)
     else:
         for t in prange(n_threads, nogil=True, num_threads=n_threads, schedule="static"):
-            squared_sum_part(x, n_weights, out, t, n_threads)
+            l2_part(w, g, n_weights, factor, out, t, n_threads)
     for b in range(BLOCKS):
         total += sums[b]
     return total

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyconvx._types import Array, FloatArray, Shape
-from pyconvx._workspace import Workspace
+from pyconvx._workspace import Workspace, aligned_empty
 from pyconvx.exceptions import ModelFileError
 from pyconvx.layers import Context, Layer
 from pyconvx.layers.plan import Step, make_plan
@@ -86,8 +86,8 @@ class Network:
         self.frozen = tuple(frozen)
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self._lay_out()
-        self.buffer: FloatArray = np.empty(self._layout.size, self.dtype)
-        self.state_buffer: FloatArray = np.empty(self._layout.state_size, self.dtype)
+        self.buffer: FloatArray = aligned_empty(self._layout.size, self.dtype)
+        self.state_buffer: FloatArray = aligned_empty(self._layout.state_size, self.dtype)
         self._make_views()
         defaults = default_initializers(self.layers)
         specs = self._layout.parameters | self._layout.states
@@ -153,7 +153,8 @@ class Network:
 
     def gradients(self) -> tuple[FloatArray, dict[str, dict[str, Array]]]:
         """A zeroed gradient buffer for the trainable parameters, and its views by layer and name."""
-        buffer = np.zeros(self.n_trainable, self.dtype)
+        buffer = aligned_empty(self.n_trainable, self.dtype)
+        buffer.fill(0)
         specs = {name: self._layout.parameters[name] for name in self._layout.trainable}
         named = views(buffer, specs)
         return buffer, {name: below(named, name) for name in self.names}
@@ -161,9 +162,6 @@ class Network:
     def context(self, training: bool, workspace: Workspace, n_threads: int, **random: Any) -> Context:
         """A context with this network's states."""
         return Context(training, workspace, n_threads, states=self._writable, **random)
-
-    def _within(self, context: Context, step: Step, **changes: Any) -> Context:
-        return dataclasses.replace(context, scope=step.names[0] + ".", **changes)
 
     def forward(
         self, x: FloatArray, context: Context, memory: Memory, tape: list[Any] | None = None
@@ -176,7 +174,7 @@ class Network:
         """
         for step in self.plan:
             workspace = memory.kept if tape is not None else memory.other_than(x)
-            inner = self._within(context, step, workspace=workspace)
+            inner = context.at(step.names[0] + ".", workspace, context.needs_dx)
             x, cache = step.layer.forward(x, self._by_layer[step.names[0]], inner)
             if tape is not None:
                 tape.append(cache)
@@ -194,7 +192,7 @@ class Network:
         for i in range(len(self.plan) - 1, self._first - 1, -1):
             step = self.plan[i]
             name = step.names[0]
-            inner = self._within(context, step, workspace=memory.other_than(dy), needs_dx=i > self._first)
+            inner = context.at(name + ".", memory.other_than(dy), i > self._first)
             dx = step.layer.backward(dy, tape[i], self._by_layer[name], gradients[name], inner)
             if i > self._first:
                 dy = dx
@@ -202,7 +200,7 @@ class Network:
     def layer_output(self, x: FloatArray, layer: int, context: Context, memory: Memory) -> FloatArray:
         """Output of one layer, by its place; layers run one by one."""
         for step in make_plan(self.layers[: layer + 1], self.names[: layer + 1], fuse=False):
-            inner = self._within(context, step, workspace=memory.other_than(x))
+            inner = context.at(step.names[0] + ".", memory.other_than(x), context.needs_dx)
             x, _ = step.layer.forward(x, self._by_layer[step.names[0]], inner)
         return x
 

@@ -22,6 +22,7 @@ from pyconvx.losses import Loss
 from pyconvx.network import Memory, Network
 from pyconvx.schedules import Progress, Schedule
 from pyconvx.solvers import Solver
+from pyconvx.solvers.base import threads_for
 from pyconvx.training.samples import Samples
 from pyconvx.training.state import Best, TrainingState
 
@@ -202,8 +203,8 @@ class Trainer:
         network, state, settings, memory = self.network, self.state, self.settings, self._memory
         memory.kept.reset()
         x = memory.kept.take((len(rows), *self.samples.shape), network.dtype)
-        self.samples.take(self.index[rows], x, settings.n_threads)
-        weights = self.weights[rows]
+        self.samples.take(self._of(self.index, rows), x, settings.n_threads)
+        weights = self._of(self.weights, rows)
         weight = float(weights.sum(dtype=np.float64))
         context = network.context(
             True, memory.kept, settings.n_threads, seed=state.seed, epoch=state.epoch, samples=rows
@@ -211,9 +212,9 @@ class Trainer:
         tape: list[Any] = []
         logits = network.forward(x, context, memory, tape)
         dlogits = memory.kept.take(logits.shape, logits.dtype)
-        shares = (weights / weight).astype(network.dtype)
+        shares = np.divide(weights, weight, out=memory.kept.take(weights.shape, network.dtype), casting="same_kind")
         value = self.loss.value_and_gradient(
-            logits, self.targets[rows], shares, dlogits, n_threads=settings.n_threads
+            logits, self._of(self.targets, rows), shares, dlogits, n_threads=settings.n_threads
         )
         if not math.isfinite(value):
             raise self._divergence("the loss", value)
@@ -228,13 +229,19 @@ class Trainer:
         )  # fmt: skip
         return value, weight
 
+    def _of(self, array: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """The rows' entries, in memory that is kept."""
+        out = self._memory.kept.take(rows.shape, array.dtype)
+        return array.take(rows, out=out, mode="clip")  # "raise", the default, would copy
+
     def _decay(self, weight: float) -> float:
         """Add the penalty's gradient; returns its share of the objective."""
-        alpha, n, threads = self.settings.alpha, self.network.n_weights, self.settings.n_threads
+        alpha, n = self.settings.alpha, self.network.n_weights
         if not alpha:
             return 0.0
-        training.l2(self._trainable, self._gradients, alpha / weight, n, threads)
-        return 0.5 * alpha * training.squared_sum(self._trainable, n, threads) / weight
+        threads = threads_for(self._trainable, self.settings.n_threads)
+        squares = training.l2(self._trainable, self._gradients, alpha / weight, n, threads)
+        return 0.5 * alpha * squares / weight
 
     def _divergence(self, what: str, value: float) -> DivergenceError:
         epoch = self.state.epoch
