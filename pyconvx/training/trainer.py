@@ -212,7 +212,9 @@ class Trainer:
         tape: list[Any] = []
         logits = network.forward(x, context, memory, tape)
         dlogits = memory.kept.take(logits.shape, logits.dtype)
-        shares = np.divide(weights, weight, out=memory.kept.take(weights.shape, network.dtype), casting="same_kind")
+        shares = np.divide(
+            weights, weight, out=memory.kept.take(weights.shape, network.dtype), casting="same_kind"
+        )
         value = self.loss.value_and_gradient(
             logits, self._of(self.targets, rows), shares, dlogits, n_threads=settings.n_threads
         )
