@@ -241,6 +241,29 @@ def test_batch_norm_of_a_constant_channel_far_from_zero():
     np.testing.assert_allclose(y[..., 1], params["beta"][1], rtol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["relu", "gelu"])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(5, 3, 4, 2), (300, 2)])
+def test_batch_norm_with_an_activation_inside_is_both_in_turn(name, training, shape):
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal(shape), rng.standard_normal(shape)
+    function = activations.registry.resolve(name)
+    keep = not function.from_output
+    names = {f"a.{key}": array for key, array in norm_states().items()}
+    context = Context(training, Workspace(), scope="a.", states=names)
+    y, cache = BatchNorm().forward(x, NORM | norm_states(), context, function.capsule, keep)
+    before = run(BatchNorm(), x, NORM, training, norm_states())
+    np.testing.assert_array_equal(y, function.forward(before))
+    _, v = cache
+    np.testing.assert_array_equal(v, before if keep else y)
+    grads, alone = ({key: np.zeros(2) for key in NORM} for _ in range(2))
+    inner = function.backward(dy, before, y)
+    _, plain = BatchNorm().forward(x, NORM | norm_states(), context)
+    dx = BatchNorm().backward(inner, cache, NORM, grads, context)
+    np.testing.assert_array_equal(dx, BatchNorm().backward(inner, plain, NORM, alone, context))
+    np.testing.assert_equal(grads, alone)
+
+
 def test_dropout_depends_on_seed_place_epoch_and_sample_only():
     x = np.ones((6, 4, 5, 3), np.float32)
     samples = np.array([3, 1, 4, 15, 9, 2], np.int64)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
@@ -322,6 +323,23 @@ def test_nothing_is_allocated_after_the_first_batch(layers):
     assert [[piece.__array_interface__["data"][0] for piece in space._pieces] for space in spaces] == before
 
 
+def peak_of_a_step(size):
+    """Bytes that Python and NumPy allocate in a step after the first ones."""
+    data, labels = pictures(2 * size)
+    loop = trainer(net(PLAIN), data, labels, batch_size=size)
+    loop.run(2)
+    rows = loop._order()[:size]
+    tracemalloc.start()
+    loop._step(rows, 0.0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+def test_a_step_takes_no_memory_that_grows_with_the_batch():
+    assert peak_of_a_step(500) - peak_of_a_step(50) < 450  # a byte per image
+
+
 def test_workspace_is_a_stack():
     space = Workspace()
     first = space.take((3, 5), np.float32)
@@ -337,6 +355,9 @@ def test_workspace_is_a_stack():
     assert not space.owns(np.empty(3))
     space.reset()
     assert len(space._pieces) == 1
+    again = space.take((3, 5), np.float32)
+    assert space.owns(again)  # not what was handed out from the memory before
+    assert not np.shares_memory(again, first)
     assert space.take((0, 4), np.float32).shape == (0, 4)
 
 

@@ -14,7 +14,7 @@ TAG = pointwise.TAG.encode()
 OTHER_TAG = b"pyconvx.activation.v2"
 DTYPES = [np.float32, np.float64]
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
-SHAPES = [(1, 1, 5), (1, 30, 3), (2, 1, 17), (19, 12, 16), (33, 49, 33)]
+SHAPES = [(1, 1, 5), (1, 30, 3), (2, 1, 17), (19, 12, 16), (33, 49, 33), (40, 300, 1), (7, 11, 300)]
 
 
 def rng(seed=0):
@@ -150,7 +150,7 @@ KERNELS |= {"batch_norm": run_norm, "add": run_add}
 def moments(kernels, x, n_threads):
     C = x.shape[2]
     mean, variance = np.full(C, np.nan), np.full(C, np.nan)
-    kernels.batch_moments(x, mean, variance, np.full((kernels.block_count(len(x)), C), np.nan), n_threads)
+    kernels.batch_moments(x, mean, variance, np.full(kernels.norm_scratch(len(x), C), np.nan), n_threads)
     return mean, variance
 
 
@@ -163,7 +163,7 @@ def norm_backward(kernels, x, dy, n_threads):
     mean, variance = moments(kernels, x, n_threads)
     gamma = rng(7).uniform(0.5, 2, C).astype(x.dtype)
     dx, dgamma, dbeta = np.full_like(x, np.nan), np.ones(C, x.dtype), np.ones(C, x.dtype)
-    scratch = np.full((kernels.block_count(len(x)) + 2, 2 * C), np.nan)
+    scratch = np.full(kernels.norm_scratch(len(x), C), np.nan)
     kernels.batch_norm_backward(
         x, dy, mean, inverse_std_of(variance), gamma, dx, dgamma, dbeta, scratch, n_threads
     )
@@ -174,7 +174,7 @@ def scaled(kernels, x, n_threads):
     rows = x.reshape(-1, x.shape[2])
     mean, scale, shift = (rng(s).normal(size=x.shape[2]).astype(x.dtype) for s in (3, 4, 5))
     y = np.full_like(rows, np.nan)
-    kernels.centre_scale_shift(rows, mean, scale, shift, y, n_threads)
+    kernels.centre_scale_shift(rows, mean, scale, shift, y, y, None, n_threads)
     return y
 
 
@@ -235,6 +235,15 @@ def test_centre_scale_shift(shape, dtype):
     assert_allclose(scaled(pointwise, x, 1), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("far", [0.0, 1e3, -1e6])
+def test_variance_keeps_its_digits_far_from_zero(far):
+    x = rng().normal(size=(50, 40, 3)) + far
+    x[0, 0] += 1e4  # the origin of the sums, an outlier
+    mean, variance = moments(pointwise, x, 1)
+    assert_allclose(mean, x.mean(axis=(0, 1)), rtol=1e-13, atol=1e-11)
+    assert_allclose(variance, x.var(axis=(0, 1)), rtol=1e-9)
+
+
 def normalised(x, gamma):
     return (x - x.mean(axis=(0, 1))) * inverse_std_of(x.var(axis=(0, 1))) * gamma
 
@@ -282,7 +291,7 @@ def test_empty_arrays_are_left_alone():
         pointwise.softmax(table, table, 2)
         pointwise.log_softmax_backward(table, table, table, 2)
         pointwise.add(empty, empty, empty, 2)
-        pointwise.centre_scale_shift(table, *np.ones((3, 3), dtype), table, 2)
+        pointwise.centre_scale_shift(table, *np.ones((3, 3), dtype), table, table, None, 2)
 
 
 def test_none_for_an_array_is_a_type_error():

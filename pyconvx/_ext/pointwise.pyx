@@ -50,6 +50,23 @@ cdef extern from "softmax.h" nogil:
     void row_log_softmax_gradient_float(const float *y, const float *dy, float *dx, Py_ssize_t n)
     void row_log_softmax_gradient_double(const double *y, const double *dy, double *dx, Py_ssize_t n)
 
+cdef extern from "norm.h" nogil:
+    Py_ssize_t norm_width(Py_ssize_t C)
+    void norm_moments_float(const float *x, const double *origin, double *sums, Py_ssize_t n, Py_ssize_t C)
+    void norm_apply_float(const float *x, const float *mean, const float *scale, const float *shift, float *y,
+                          float *after, const pyconvx_activation *f, Py_ssize_t n, Py_ssize_t C)
+    void norm_sums_float(const float *x, const float *dy, const double *mean, double *sums, Py_ssize_t n,
+                         Py_ssize_t C)
+    void norm_gradient_float(const float *x, const float *dy, const float *factors, float *dx, Py_ssize_t n,
+                             Py_ssize_t C)
+    void norm_moments_double(const double *x, const double *origin, double *sums, Py_ssize_t n, Py_ssize_t C)
+    void norm_apply_double(const double *x, const double *mean, const double *scale, const double *shift, double *y,
+                           double *after, const pyconvx_activation *f, Py_ssize_t n, Py_ssize_t C)
+    void norm_sums_double(const double *x, const double *dy, const double *mean, double *sums, Py_ssize_t n,
+                          Py_ssize_t C)
+    void norm_gradient_double(const double *x, const double *dy, const double *factors, double *dx, Py_ssize_t n,
+                              Py_ssize_t C)
+
 ctypedef fused real:
     float
     double
@@ -273,46 +290,14 @@ def log_softmax_backward(
 
 # --- batch normalisation --------------------------------------------------------------------------
 
-def block_count(Py_ssize_t N):
+cdef inline Py_ssize_t blocks_of(Py_ssize_t N) noexcept nogil:
     """Blocks of consecutive samples that a sum over N samples is cut into."""
     return min(<Py_ssize_t> BLOCKS, N)
 
 
-cdef void moment_part(const real *x, const double *mean, double *sums, Py_ssize_t N, Py_ssize_t P,
-                      Py_ssize_t C, Py_ssize_t blocks, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
-    # sums of x, or with a mean of (x - mean)^2, over each block
-    cdef Py_ssize_t b, row, c
-    cdef double *s
-    cdef const real *v
-    cdef double d
-    for b in range(blocks * t // parts, blocks * (t + 1) // parts):
-        s = sums + b * C
-        for c in range(C):
-            s[c] = 0
-        for row in range(N * b // blocks * P, N * (b + 1) // blocks * P):
-            v = x + row * C
-            if mean == NULL:
-                for c in range(C):
-                    s[c] += <double> v[c]
-            else:
-                for c in range(C):
-                    d = <double> v[c] - mean[c]
-                    s[c] += d * d
-
-
-cdef void moment(const real *x, const double *mean, double *out, double *sums, Py_ssize_t N, Py_ssize_t P,
-                 Py_ssize_t C, Py_ssize_t blocks, Py_ssize_t threads) noexcept:
-    """Blocks in any order, then their sum in index order, over the number of rows."""
-    cdef Py_ssize_t t, c
-    if threads == 1:
-        with nogil:
-            moment_part(x, mean, sums, N, P, C, blocks, 0, 1)
-    else:
-        for t in prange(threads, nogil=True, num_threads=threads, schedule="static"):
-            moment_part(x, mean, sums, N, P, C, blocks, t, threads)
-    add_blocks(sums, blocks, C)
-    for c in range(C):
-        out[c] = sums[c] / (N * P)
+def norm_scratch(Py_ssize_t N, Py_ssize_t C):
+    """Numbers of double scratch that `batch_moments` and `batch_norm_backward` need."""
+    return 2 * blocks_of(N) * norm_width(C) + 4 * C
 
 
 cdef void add_blocks(double *sums, Py_ssize_t blocks, Py_ssize_t width) noexcept nogil:
@@ -323,29 +308,61 @@ cdef void add_blocks(double *sums, Py_ssize_t blocks, Py_ssize_t width) noexcept
             sums[c] += sums[b * width + c]
 
 
+cdef void moments_part(const real *x, const double *origin, double *sums, Py_ssize_t N, Py_ssize_t P,
+                       Py_ssize_t C, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+    cdef Py_ssize_t blocks = blocks_of(N), b, first, end
+    for b in range(blocks * t // parts, blocks * (t + 1) // parts):
+        first, end = N * b // blocks * P * C, N * (b + 1) // blocks * P * C
+        if real is float:
+            norm_moments_float(x + first, origin, sums + 2 * b * norm_width(C), end - first, C)
+        else:
+            norm_moments_double(x + first, origin, sums + 2 * b * norm_width(C), end - first, C)
+
+
 def batch_moments(
     const real[:, :, ::1] x not None,   # IN  (N, P, C), N and P at least 1
     double[::1] mean not None,          # OUT (C,) overwritten
     double[::1] variance not None,      # OUT (C,) overwritten; biased: divided by N P
-    double[:, ::1] scratch not None,    # (block_count(N), C)
+    double[::1] scratch not None,       # norm_scratch(N, C) numbers
     Py_ssize_t n_threads,
 ):
-    """Mean and variance of each channel, in two passes, summed in double."""
-    cdef Py_ssize_t N = x.shape[0], P = x.shape[1], C = x.shape[2]
-    cdef Py_ssize_t blocks = min(<Py_ssize_t> BLOCKS, N), threads = useful_threads(N * P * C, n_threads)
+    """Mean and variance of each channel, in one pass, summed in double.
+
+    With d = x - x[0, 0]: mean = x[0, 0] + mean(d), variance = mean(d^2) - mean(d)^2. The origin lies among the
+    values, so the difference keeps its digits however far from zero they are.
+    """
+    cdef Py_ssize_t N = x.shape[0], P = x.shape[1], C = x.shape[2], t, c
+    cdef Py_ssize_t width = norm_width(C), threads = useful_threads(N * P * C, n_threads)
+    cdef double *sums = &scratch[0]
+    cdef double *origin = &mean[0]
+    cdef double off, spread
     if N * P * C == 0:
         return
-    moment(&x[0, 0, 0], NULL, &mean[0], &scratch[0, 0], N, P, C, blocks, threads)
-    moment(&x[0, 0, 0], &mean[0], &variance[0], &scratch[0, 0], N, P, C, blocks, threads)
+    for c in range(C):
+        origin[c] = x[0, 0, c]
+    if threads == 1:
+        with nogil:
+            moments_part(&x[0, 0, 0], origin, sums, N, P, C, 0, 1)
+    else:
+        for t in prange(threads, nogil=True, num_threads=threads, schedule="static"):
+            moments_part(&x[0, 0, 0], origin, sums, N, P, C, t, threads)
+    add_blocks(sums, blocks_of(N), 2 * width)
+    for c in range(C):
+        off = sums[c] / (N * P)
+        spread = sums[width + c] / (N * P)
+        mean[c] += off
+        spread -= off * off
+        variance[c] = 0 if spread < 0 else spread   # rounding alone makes it negative; NaN stays
 
 
-cdef void centre_part(const real *x, const real *mean, const real *scale, const real *shift, real *y,
-                      Py_ssize_t R, Py_ssize_t C, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
-    # the mean goes first: x scale + (shift - mean scale) loses all digits of a channel far from zero
-    cdef Py_ssize_t row, c
-    for row in range(R * t // parts, R * (t + 1) // parts):
-        for c in range(C):
-            y[row * C + c] = (x[row * C + c] - mean[c]) * scale[c] + shift[c]
+cdef void apply_part(const pyconvx_activation *f, const real *x, const real *mean, const real *scale,
+                     const real *shift, real *y, real *after, Py_ssize_t R, Py_ssize_t C,
+                     Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+    cdef Py_ssize_t first = R * t // parts * C, end = R * (t + 1) // parts * C
+    if real is float:
+        norm_apply_float(x + first, mean, scale, shift, y + first, after + first, f, end - first, C)
+    else:
+        norm_apply_double(x + first, mean, scale, shift, y + first, after + first, f, end - first, C)
 
 
 def centre_scale_shift(
@@ -353,54 +370,46 @@ def centre_scale_shift(
     const real[::1] mean not None,      # IN  (C,)
     const real[::1] scale not None,     # IN  (C,)
     const real[::1] shift not None,     # IN  (C,)
-    real[:, ::1] y not None,            # OUT (R, C) overwritten; may be x
+    real[:, ::1] y not None,            # OUT (R, C) overwritten
+    real[:, ::1] after not None,        # OUT (R, C) overwritten with an activation; may be y
+    object capsule,                     # IN  of a compiled activation, or None
     Py_ssize_t n_threads,
 ):
-    """y = (x - mean) scale + shift"""
+    """y = (x - mean) scale + shift; after = f(y)"""
     cdef Py_ssize_t R = x.shape[0], C = x.shape[1], t, threads = useful_threads(R * C, n_threads)
+    cdef const pyconvx_activation *f = NULL
+    if capsule is not None:
+        f = functions_of(capsule)
     if R * C == 0:
         return
     if threads == 1:
         with nogil:
-            centre_part(&x[0, 0], &mean[0], &scale[0], &shift[0], &y[0, 0], R, C, 0, 1)
+            apply_part(f, &x[0, 0], &mean[0], &scale[0], &shift[0], &y[0, 0], &after[0, 0], R, C, 0, 1)
     else:
         for t in prange(threads, nogil=True, num_threads=threads, schedule="static"):
-            centre_part(&x[0, 0], &mean[0], &scale[0], &shift[0], &y[0, 0], R, C, t, threads)
+            apply_part(f, &x[0, 0], &mean[0], &scale[0], &shift[0], &y[0, 0], &after[0, 0], R, C, t, threads)
 
 
-cdef void norm_sums_part(const real *x, const real *dy, const double *mean, double *sums, Py_ssize_t N,
-                         Py_ssize_t P, Py_ssize_t C, Py_ssize_t blocks,
-                         Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
-    # each block: C sums of dy, then C sums of dy (x - mean)
-    cdef Py_ssize_t b, row, c
-    cdef double *plain
-    cdef double *weighted
-    cdef const real *v
-    cdef const real *g
+cdef void sums_part(const real *x, const real *dy, const double *mean, double *sums, Py_ssize_t N, Py_ssize_t P,
+                    Py_ssize_t C, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+    cdef Py_ssize_t blocks = blocks_of(N), b, i, n
     for b in range(blocks * t // parts, blocks * (t + 1) // parts):
-        plain = sums + b * 2 * C
-        weighted = plain + C
-        for c in range(2 * C):
-            plain[c] = 0
-        for row in range(N * b // blocks * P, N * (b + 1) // blocks * P):
-            v = x + row * C
-            g = dy + row * C
-            for c in range(C):
-                plain[c] += <double> g[c]
-                weighted[c] += <double> g[c] * (<double> v[c] - mean[c])
+        i = N * b // blocks * P * C
+        n = N * (b + 1) // blocks * P * C - i
+        if real is float:
+            norm_sums_float(x + i, dy + i, mean, sums + 2 * b * norm_width(C), n, C)
+        else:
+            norm_sums_double(x + i, dy + i, mean, sums + 2 * b * norm_width(C), n, C)
 
 
-cdef void norm_gradient_part(const real *x, const real *dy, const real *factors, real *dx, Py_ssize_t R,
-                             Py_ssize_t C, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
-    # factors: (4, C) mean of x, mean of dy, slope, scale
-    cdef Py_ssize_t row, c, i
-    cdef real deviation, centred
-    for row in range(R * t // parts, R * (t + 1) // parts):
-        for c in range(C):
-            i = row * C + c
-            deviation = x[i] - factors[c]
-            centred = dy[i] - factors[C + c]
-            dx[i] = (centred - deviation * factors[2 * C + c]) * factors[3 * C + c]
+cdef void gradient_of_x(const real *x, const real *dy, const real *factors, real *dx, Py_ssize_t R,
+                        Py_ssize_t C, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+    cdef Py_ssize_t i = R * t // parts * C
+    cdef Py_ssize_t n = R * (t + 1) // parts * C - i
+    if real is float:
+        norm_gradient_float(x + i, dy + i, factors, dx + i, n, C)
+    else:
+        norm_gradient_double(x + i, dy + i, factors, dx + i, n, C)
 
 
 def batch_norm_backward(
@@ -412,7 +421,7 @@ def batch_norm_backward(
     real[:, :, ::1] dx not None,            # OUT (N, P, C) overwritten; may be dy
     real[::1] dgamma not None,              # OUT (C,) accumulated
     real[::1] dbeta not None,               # OUT (C,) accumulated
-    double[:, ::1] scratch not None,        # (block_count(N) + 2, 2 C)
+    double[::1] scratch not None,           # norm_scratch(N, C) numbers
     Py_ssize_t n_threads,
 ):
     """Gradient of y = gamma (x - mean) inverse_std + beta, where mean and std are x's own.
@@ -420,22 +429,22 @@ def batch_norm_backward(
     dx = gamma inverse_std (dy - mean(dy) - (x - mean) inverse_std^2 mean(dy (x - mean)))
     """
     cdef Py_ssize_t N = x.shape[0], P = x.shape[1], C = x.shape[2], t, c
-    cdef Py_ssize_t blocks = min(<Py_ssize_t> BLOCKS, N), threads = useful_threads(N * P * C, n_threads)
-    cdef double *sums = &scratch[0, 0]
-    # real numbers in the last two rows of the scratch
-    cdef real *factors = <real *> &scratch[blocks, 0]
+    cdef Py_ssize_t width = norm_width(C), threads = useful_threads(N * P * C, n_threads)
+    cdef double *sums = &scratch[0]
+    # real numbers behind the sums
+    cdef real *factors = <real *> (sums + 2 * blocks_of(N) * width)
     cdef double weighted
     if N * P * C == 0:
         return
     if threads == 1:
         with nogil:
-            norm_sums_part(&x[0, 0, 0], &dy[0, 0, 0], &mean[0], sums, N, P, C, blocks, 0, 1)
+            sums_part(&x[0, 0, 0], &dy[0, 0, 0], &mean[0], sums, N, P, C, 0, 1)
     else:
         for t in prange(threads, nogil=True, num_threads=threads, schedule="static"):
-            norm_sums_part(&x[0, 0, 0], &dy[0, 0, 0], &mean[0], sums, N, P, C, blocks, t, threads)
-    add_blocks(sums, blocks, 2 * C)
+            sums_part(&x[0, 0, 0], &dy[0, 0, 0], &mean[0], sums, N, P, C, t, threads)
+    add_blocks(sums, blocks_of(N), 2 * width)
     for c in range(C):
-        weighted = sums[C + c] * inverse_std[c]
+        weighted = sums[width + c] * inverse_std[c]
         dbeta[c] += <real> sums[c]
         dgamma[c] += <real> weighted
         factors[c] = <real> mean[c]
@@ -444,10 +453,10 @@ def batch_norm_backward(
         factors[3 * C + c] = <real> (gamma[c] * inverse_std[c])
     if threads == 1:
         with nogil:
-            norm_gradient_part(&x[0, 0, 0], &dy[0, 0, 0], factors, &dx[0, 0, 0], N * P, C, 0, 1)
+            gradient_of_x(&x[0, 0, 0], &dy[0, 0, 0], factors, &dx[0, 0, 0], N * P, C, 0, 1)
     else:
         for t in prange(threads, nogil=True, num_threads=threads, schedule="static"):
-            norm_gradient_part(&x[0, 0, 0], &dy[0, 0, 0], factors, &dx[0, 0, 0], N * P, C, t, threads)
+            gradient_of_x(&x[0, 0, 0], &dy[0, 0, 0], factors, &dx[0, 0, 0], N * P, C, t, threads)
 
 
 # --- sums -----------------------------------------------------------------------------------------
@@ -455,7 +464,7 @@ def batch_norm_backward(
 cdef void add_part(const real *x, const real *y, real *out, Py_ssize_t n, Py_ssize_t t,
                    Py_ssize_t parts) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(n * t // parts, n * (t + 1) // parts):
+    for i in range(n // 16 * t // parts * 16, n if t + 1 == parts else n // 16 * (t + 1) // parts * 16):
         out[i] = x[i] + y[i]
 
 

@@ -55,44 +55,52 @@ class BatchNorm(Layer):
             "running_variance": ParameterSpec(shape, Constant(1.0), kind="state"),
         }
 
-    def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
-        """Normalise with the batch's statistics in training, with the running ones otherwise."""
+    def forward(
+        self, x: FloatArray, params: Arrays, context: Context, activation: Any = None, keep: bool = False
+    ) -> tuple[FloatArray, Any]:
+        """Normalise with the batch's statistics in training, with the running ones otherwise.
+
+        `activation` and `keep` as for Conv2D: the function runs on numbers that are still in cache.
+        """
         C = x.shape[-1]
         if context.training:
             mean, variance = self._moments(x, context)
-            keep = self.momentum
+            share = self.momentum
             for name, value in (("running_mean", mean), ("running_variance", variance)):
-                context.update_state(name, keep * params[name] + (1 - keep) * value)
+                context.update_state(name, share * params[name] + (1 - share) * value)
         else:
             mean = params["running_mean"].astype(np.float64)
             variance = params["running_variance"].astype(np.float64)
         inverse = 1.0 / np.sqrt(variance + self.eps)
         scale = params["gamma"] * inverse
         y = context.workspace.take(x.shape, x.dtype)
+        after = context.workspace.take(x.shape, x.dtype) if keep else y
         pointwise.centre_scale_shift(
             x.reshape(-1, C), mean.astype(x.dtype), scale.astype(x.dtype), params["beta"], y.reshape(-1, C),
-            context.n_threads,
+            after.reshape(-1, C), activation, context.n_threads,
         )  # fmt: skip
-        return y, (x, mean, inverse)
+        return after, ((x, mean, inverse), y)
 
     def _moments(self, x: FloatArray, context: Context) -> tuple[FloatArray, FloatArray]:
         """Mean and variance of each channel, in double precision."""
         C = x.shape[-1]
         mean, variance = np.empty(C), np.empty(C)
-        scratch = context.workspace.take((pointwise.block_count(len(x)), C), np.float64)
+        mark = context.workspace.mark()
+        scratch = context.workspace.take((pointwise.norm_scratch(len(x), C),), np.float64)
         pointwise.batch_moments(x.reshape(len(x), -1, C), mean, variance, scratch, context.n_threads)
+        context.workspace.release(mark)
         return mean, variance
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
         """Gradients of gamma, beta and the input, through the batch's statistics too."""
-        x, mean, inverse = cache
+        (x, mean, inverse), _ = cache
         C = x.shape[-1]
         shape = (len(x), x.size // (len(x) * C), C)
         dx = context.workspace.take(x.shape, x.dtype)
-        scratch = context.workspace.take((pointwise.block_count(len(x)) + 2, 2 * C), np.float64)
-        spare = np.zeros(C, x.dtype)
+        scratch = context.workspace.take((pointwise.norm_scratch(len(x), C),), np.float64)
+        spare = context.workspace.take((C,), x.dtype)
         pointwise.batch_norm_backward(
             x.reshape(shape), dy.reshape(shape), mean, inverse, params["gamma"], dx.reshape(shape),
             grads.get("gamma", spare), grads.get("beta", spare), scratch, context.n_threads,

@@ -1,0 +1,98 @@
+"""The dense kernels against NumPy: bits over threads and levels, any number of rows, rows apart from their batch."""
+
+import numpy as np
+import pytest
+from isa import FUSED, LEVELS, load
+from numpy.testing import assert_allclose, assert_array_equal
+
+from pyconvx._ext import dense, pointwise
+
+DTYPES = (np.float32, np.float64)
+ROWS = (1, 2, 3, 7, 24, 25, 300)
+# inputs, outputs: whole vectors on every level, on some, on none; sums of more than one slab
+SHAPES = [(48, 32), (1030, 128), (130, 1), (33, 10), (5, 77), (64, 200), (300, 513)]
+
+
+def rng(seed):
+    return np.random.default_rng(seed)
+
+
+def run(kernels, shape, N, dtype, n_threads):
+    """y, dx, dw on fixed arrays that lie anywhere; what is overwritten starts as NaN."""
+    inputs, outputs = shape
+    x, w, dy = (
+        rng(i).normal(size=size).astype(dtype) for i, size in enumerate([(N, inputs), shape, (N, outputs)])
+    )
+    bias, dw = rng(3).normal(size=outputs).astype(dtype), rng(4).normal(size=shape).astype(dtype)
+    y, dx = np.full_like(dy, np.nan), np.full_like(x, np.nan)
+
+    def scratch(function, *threads):
+        return np.full(function(N, inputs, outputs, x.itemsize, *threads), np.nan, dtype)
+
+    kernels.forward(x, w, bias, y, None, None, scratch(kernels.forward_scratch), n_threads)
+    kernels.backward_input(dy, w, dx, scratch(kernels.backward_input_scratch, n_threads), n_threads)
+    kernels.backward_weights(x, dy, dw, scratch(kernels.backward_weights_scratch), n_threads)
+    return (x, w, dy, bias), (y, dx, dw)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("N", ROWS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_threads_levels_and_numpy(shape, N, dtype):
+    """Any number of threads and the levels with FMA: equal bits. All of them: what NumPy finds in double."""
+    fused = None
+    for level in LEVELS:
+        arrays, first = run(load("dense", level), shape, N, dtype, 1)
+        for n_threads in (2, 3):
+            for one, other in zip(first, run(load("dense", level), shape, N, dtype, n_threads)[1], strict=True):
+                assert_array_equal(one, other)
+        x, w, dy, bias = (array.astype(np.float64) for array in arrays)
+        dw = rng(4).normal(size=shape).astype(dtype).astype(np.float64)
+        tolerance = 50 * np.finfo(dtype).eps * max(*shape, N) ** 0.5
+        for found, exact in zip(first, (x @ w + bias, dy @ w.T, dw + x.T @ dy), strict=True):
+            assert_allclose(found, exact, rtol=tolerance, atol=tolerance)
+        if level in FUSED:
+            fused = fused or first
+            for one, other in zip(fused, first, strict=True):
+                assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_row_does_not_know_its_batch(shape, dtype):
+    (x, w, dy, bias), (y, dx, _) = run(dense, shape, 300, dtype, 2)
+    scratch = np.empty(1_000_000, dtype)
+    for rows in (slice(0, 1), slice(7, 9), slice(20, 27), slice(100, 125)):
+        some, gradient = np.full_like(y[rows], np.nan), np.full_like(dx[rows], np.nan)
+        dense.forward(x[rows], w, bias, some, None, None, scratch, 1)
+        dense.backward_input(dy[rows], w, gradient, scratch, 1)
+        assert_array_equal(some, y[rows])
+        assert_array_equal(gradient, dx[rows])
+
+
+@pytest.mark.parametrize("level", FUSED)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sums_run_in_the_order_of_inputs(level, dtype):
+    """Fused in the stated order: the start value, then one product at a time."""
+    kernels = load("dense", level)
+    (x, w, _, bias), (y, _, _) = run(kernels, (400, 16), 2, dtype, 1)
+    by_parts = np.broadcast_to(bias, (2, 16)).copy()
+    for k in range(400):
+        one = np.ascontiguousarray(w[k : k + 1])
+        column = np.ascontiguousarray(x[:, k : k + 1])
+        # a product of one term onto what is there: dw += x^T dy with a sample for an input
+        for row in range(2):
+            total = by_parts[row : row + 1]
+            kernels.backward_weights(column[row : row + 1], one, total, np.empty(64, dtype), 1)
+    assert_array_equal(y, by_parts)
+
+
+def test_activation_behind():
+    x, w = rng(0).normal(size=(5, 20)), rng(1).normal(size=(20, 9))
+    y, after, f = np.empty((5, 9)), np.empty((5, 9)), pointwise.capsule("tanh")
+    scratch = np.empty(dense.forward_scratch(5, 20, 9, 8))
+    dense.forward(x, w, None, y, after, f, scratch, 2)
+    assert_allclose(y, x @ w, rtol=1e-13, atol=1e-13)
+    assert_allclose(after, np.tanh(x @ w), rtol=1e-13, atol=1e-13)
+    dense.forward(x, w, None, y, y, f, scratch, 2)
+    assert_array_equal(y, after)
