@@ -1,4 +1,4 @@
-"""The dense kernels against NumPy: bits over threads and levels, any number of rows, rows apart from their batch."""
+"""The dense kernels against NumPy; bits over threads, levels and batches; any number of rows."""
 
 import numpy as np
 import pytest

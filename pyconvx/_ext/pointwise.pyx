@@ -53,15 +53,15 @@ cdef extern from "softmax.h" nogil:
 cdef extern from "norm.h" nogil:
     Py_ssize_t norm_width(Py_ssize_t C)
     void norm_moments_float(const float *x, const double *origin, double *sums, Py_ssize_t n, Py_ssize_t C)
-    void norm_apply_float(const float *x, const float *mean, const float *scale, const float *shift, float *y,
-                          float *after, const pyconvx_activation *f, Py_ssize_t n, Py_ssize_t C)
+    void norm_apply_float(const float *x, const float *mean, const float *scale, const float *shift,
+                          float *y, float *after, const pyconvx_activation *f, Py_ssize_t n, Py_ssize_t C)
     void norm_sums_float(const float *x, const float *dy, const double *mean, double *sums, Py_ssize_t n,
                          Py_ssize_t C)
     void norm_gradient_float(const float *x, const float *dy, const float *factors, float *dx, Py_ssize_t n,
                              Py_ssize_t C)
     void norm_moments_double(const double *x, const double *origin, double *sums, Py_ssize_t n, Py_ssize_t C)
-    void norm_apply_double(const double *x, const double *mean, const double *scale, const double *shift, double *y,
-                           double *after, const pyconvx_activation *f, Py_ssize_t n, Py_ssize_t C)
+    void norm_apply_double(const double *x, const double *mean, const double *scale, const double *shift,
+                           double *y, double *after, const pyconvx_activation *f, Py_ssize_t n, Py_ssize_t C)
     void norm_sums_double(const double *x, const double *dy, const double *mean, double *sums, Py_ssize_t n,
                           Py_ssize_t C)
     void norm_gradient_double(const double *x, const double *dy, const double *factors, double *dx, Py_ssize_t n,
