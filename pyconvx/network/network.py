@@ -15,7 +15,7 @@ from pyconvx._types import Array, FloatArray, Shape
 from pyconvx._workspace import Workspace, aligned_empty
 from pyconvx.exceptions import ModelFileError
 from pyconvx.layers import Context, Layer
-from pyconvx.layers.plan import Step, make_plan
+from pyconvx.layers.plan import make_plan
 from pyconvx.layers.sequence import below, layer_names, output_shapes
 from pyconvx.network.parameters import Layout, default_initializers, initial_values, views
 
