@@ -1,6 +1,6 @@
 """Which layers run together: a plan is a list of steps that can be printed.
 
-A convolution or dense layer and the compiled activation behind it are one step: the function runs on rows
+A convolution, dense layer or batch norm and the compiled activation behind it are one step: it runs on rows
 that are still in cache. A max pool of windows that do not meet joins the convolution before it. Everything
 else runs on its own. A step does what its layers do one by one.
 """
@@ -15,6 +15,7 @@ from pyconvx._ext import pointwise
 from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.activation import Activation
 from pyconvx.layers.base import Arrays, Context, Layer, both
+from pyconvx.layers.batch_norm import BatchNorm
 from pyconvx.layers.conv2d import Conv2D
 from pyconvx.layers.dense import Dense
 from pyconvx.layers.depthwise_conv2d import DepthwiseConv2D
@@ -23,12 +24,12 @@ from pyconvx.ops import convolution
 from pyconvx.ops.convolution import Pooled
 from pyconvx.ops.geometry import as_padding
 
-_MULTIPLYING = (Conv2D, Dense, DepthwiseConv2D)
+_WITH_ACTIVATION = (BatchNorm, Conv2D, Dense, DepthwiseConv2D)
 
 
 @dataclass(frozen=True)
 class WithActivation(Layer):
-    """A layer that multiplies, and a compiled activation inside its loops; backward overwrites dy."""
+    """A layer and a compiled activation inside its loops; backward overwrites dy."""
 
     layer: Any
     function: Any
@@ -144,7 +145,7 @@ def make_plan(layers: Sequence[Layer], names: Sequence[str], *, fuse: bool = Tru
 def _join(before: Layer, layer: Layer) -> Layer | None:
     """One step out of a step and the layer behind it, or None."""
     if isinstance(layer, Activation) and hasattr(layer.activation, "capsule"):
-        if isinstance(before, _MULTIPLYING):
+        if isinstance(before, _WITH_ACTIVATION):
             return WithActivation(before, layer.activation)
         if isinstance(before, WithPool) and before.function is None:
             return WithPool(before.layer, before.pool, layer.activation)
