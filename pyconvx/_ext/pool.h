@@ -112,15 +112,17 @@ typedef struct {
         }                                                                                                 \
     }
 
+/* A row of windows; `step` leads from one to the next in dy and winner, `dx_step` in dx. */
 #define POOL_SPREAD(REAL, TYPE)                                                                           \
     static inline void pool_spread_##TYPE##_u8(const REAL *dy, const uint8_t *winner, pool_window w,      \
+                                               ptrdiff_t windows, ptrdiff_t step, ptrdiff_t dx_step,      \
                                                REAL *dx, ptrdiff_t C)                                     \
     {                                                                                                     \
         if (w.rows == 2 && w.columns == 2) {                                                              \
-            w.rows = w.columns = 2;                                                                       \
-            POOL_CHANNELS(REAL, TYPE##_spread_u8, dy, winner, w, dx);                                     \
+            w.rows = w.columns = w.next_row = 2;                                                          \
+            POOL_CHANNELS(REAL, TYPE##_spread_u8, dy, winner, w, windows, step, dx_step, dx);             \
         } else {                                                                                          \
-            POOL_CHANNELS(REAL, TYPE##_spread_u8, dy, winner, w, dx);                                     \
+            POOL_CHANNELS(REAL, TYPE##_spread_u8, dy, winner, w, windows, step, dx_step, dx);             \
         }                                                                                                 \
     }
 

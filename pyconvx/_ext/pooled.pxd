@@ -14,8 +14,10 @@ cdef extern from "pool.h" nogil:
         Py_ssize_t row, column, rows, columns, first, next_row
     void pool_max_f32_u8(const float *x, pool_window w, float *y, uint8_t *winner, Py_ssize_t C)
     void pool_max_f64_u8(const double *x, pool_window w, double *y, uint8_t *winner, Py_ssize_t C)
-    void pool_spread_f32_u8(const float *dy, const uint8_t *winner, pool_window w, float *dx, Py_ssize_t C)
-    void pool_spread_f64_u8(const double *dy, const uint8_t *winner, pool_window w, double *dx, Py_ssize_t C)
+    void pool_spread_f32_u8(const float *dy, const uint8_t *winner, pool_window w, Py_ssize_t windows,
+                            Py_ssize_t step, Py_ssize_t dx_step, float *dx, Py_ssize_t C)
+    void pool_spread_f64_u8(const double *dy, const uint8_t *winner, pool_window w, Py_ssize_t windows,
+                            Py_ssize_t step, Py_ssize_t dx_step, double *dx, Py_ssize_t C)
 
 
 cdef struct Pool:
@@ -49,17 +51,16 @@ cdef inline void spread_rows(const Pool *p, const real *dy, const uint8_t *winne
     Channels come in `groups`, each of them `width` numbers wide in the map; the rest of a group is zero.
     """
     cdef Py_ssize_t pixel = groups * width, row = kept(p.PW, p.KW, p.stride_w) * pixel, channels = p.C // groups
-    cdef Py_ssize_t i, j, group, cell
+    cdef Py_ssize_t i, group, cell
+    cdef real *cells
     cdef pool_window w = pool_window(row, pixel, p.KH, p.KW, 0, p.KW)
     if width > channels or p.stride_h > p.KH or p.stride_w > p.KW:
         memset(map, 0, rows * row * sizeof(real))
     for i in range(windows):
-        for j in range(p.PW):
-            for group in range(groups):
-                cell = (i * p.PW + j) * p.C + group * channels
-                if real is float:
-                    pool_spread_f32_u8(dy + cell, winner + cell, w, map + i * p.stride_h * row
-                                       + j * p.stride_w * pixel + group * width, channels)
-                else:
-                    pool_spread_f64_u8(dy + cell, winner + cell, w, map + i * p.stride_h * row
-                                       + j * p.stride_w * pixel + group * width, channels)
+        for group in range(groups):
+            cell = i * p.PW * p.C + group * channels
+            cells = map + i * p.stride_h * row + group * width
+            if real is float:
+                pool_spread_f32_u8(dy + cell, winner + cell, w, p.PW, p.C, p.stride_w * pixel, cells, channels)
+            else:
+                pool_spread_f64_u8(dy + cell, winner + cell, w, p.PW, p.C, p.stride_w * pixel, cells, channels)
