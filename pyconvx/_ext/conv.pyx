@@ -113,8 +113,8 @@ cdef void pool_plan(Plan *p, Geometry *g, const Pool *pool, Py_ssize_t itemsize)
         (g.OH - 1) * g.stride_h + (g.KH - 1) * g.dilation_h < g.H
         and (g.OW - 1) * g.stride_w + (g.KW - 1) * g.dilation_w < g.W)
     if not p.wide:
-        p.registers = (POOL_TILE and inside and not g.depthwise and p.taps == g.KH and pool.KH == 2 and pool.KW == 2
-                       and pool.stride_h == 2 and pool.stride_w == 2)
+        p.registers = (POOL_TILE and inside and not g.depthwise and p.taps == g.KH and pool.KH == 2
+                       and pool.KW == 2 and pool.stride_h == 2 and pool.stride_w == 2)
         p.samples = min(p.samples, max(<Py_ssize_t> 1, most // g.OH))
         if p.samples == 1:
             p.rows = min(p.rows, most)
@@ -328,7 +328,8 @@ cdef void convolve_part(const Geometry *g, const Plan *p, const real *image, con
 cdef void pool_panels(const Geometry *g, const Plan *p, const Pool *pool, const real *image, const real *packed,
                       const real *start, real *y, uint8_t *winner, Py_ssize_t windows) noexcept nogil:
     """Rows of 2 x 2 maxima, from the image's row `image` on; no window of the convolution sees padding."""
-    cdef Py_ssize_t unit, i, cg = g.C // g.groups, down = g.stride_h * g.W * g.C
+    cdef Py_ssize_t unit, i, cell, cg = g.C // g.groups, down = g.stride_h * g.W * g.C
+    cdef const real *A
     cdef const real *B
     cdef Slab slab
     cdef product m
@@ -342,14 +343,14 @@ cdef void pool_panels(const Geometry *g, const Plan *p, const Pool *pool, const 
         if g.groups == 1 and g.dilation_w == 1:     # a row of the window is one run of numbers
             m.T, m.R = g.KW * g.C, 1
         for i in range(windows):
+            A = image + 2 * i * down + slab.image
+            cell = i * pool.PW * pool.C + slab.out
             if real is float:
-                pooled_product_float(&m, down, image + 2 * i * down + slab.image, B, start + slab.start,
-                                     y + i * pool.PW * pool.C + slab.out, winner + i * pool.PW * pool.C + slab.out,
-                                     pool.PW, slab.lanes, slab.vectors)
+                pooled_product_float(&m, down, A, B, start + slab.start, y + cell, winner + cell, pool.PW,
+                                     slab.lanes, slab.vectors)
             else:
-                pooled_product_double(&m, down, image + 2 * i * down + slab.image, B, start + slab.start,
-                                      y + i * pool.PW * pool.C + slab.out, winner + i * pool.PW * pool.C + slab.out,
-                                      pool.PW, slab.lanes, slab.vectors)
+                pooled_product_double(&m, down, A, B, start + slab.start, y + cell, winner + cell, pool.PW,
+                                      slab.lanes, slab.vectors)
 
 
 cdef void pooled_part(const Geometry *g, const Plan *p, const Pool *pool, const real *image, const real *packed,
@@ -359,23 +360,22 @@ cdef void pooled_part(const Geometry *g, const Plan *p, const Pool *pool, const 
 
     A wide plan has written all of the map already; then `band` is that, and units are samples.
     """
-    cdef Py_ssize_t unit, n, i, first, rows, windows, samples, cell
+    cdef Py_ssize_t unit, n, i, first, rows, windows, samples, cell, at
     for unit in range(p.units * t // parts, p.units * (t + 1) // parts):
         n, first = unit // p.blocks * p.samples, unit % p.blocks * p.rows
         rows, samples = min(p.rows, g.OH - first), min(p.samples, g.N - n)
         windows = (rows + pool.stride_h - 1) // pool.stride_h
         cell = (n * pool.PH + first // pool.stride_h) * pool.PW * pool.C
-        if p.registers:
-            for i in range(samples):
-                pool_panels(g, p, pool, image + ((n + i) * g.H + first * g.stride_h) * g.W * g.C, packed, start,
-                            y + cell + i * pool.PH * pool.PW * pool.C, winner + cell + i * pool.PH * pool.PW * pool.C,
-                            windows)
-        elif not p.wide:
+        if not (p.registers or p.wide):
             convolve_panels(g, p, image + n * g.H * g.W * g.C, packed, start, band - first * g.out_row, first,
                             rows, samples)
-        for i in range(0 if p.registers else samples):
-            pool_rows(pool, band + (unit if p.wide else i) * g.out_n, y + cell + i * pool.PH * pool.PW * pool.C,
-                      winner + cell + i * pool.PH * pool.PW * pool.C, windows)
+        for i in range(samples):
+            at = cell + i * pool.PH * pool.PW * pool.C
+            if p.registers:
+                pool_panels(g, p, pool, image + ((n + i) * g.H + first * g.stride_h) * g.W * g.C, packed, start,
+                            y + at, winner + at, windows)
+            else:
+                pool_rows(pool, band + (unit if p.wide else i) * g.out_n, y + at, winner + at, windows)
         if activation != NULL:
             activate(activation, y + cell, after + cell,
                      (windows if samples == 1 else samples * pool.PH) * pool.PW * pool.C)
