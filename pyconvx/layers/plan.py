@@ -21,7 +21,7 @@ from pyconvx.layers.dense import Dense
 from pyconvx.layers.depthwise_conv2d import DepthwiseConv2D
 from pyconvx.layers.max_pool2d import MaxPool2D
 from pyconvx.ops import convolution
-from pyconvx.ops.convolution import Pooled
+from pyconvx.ops._direct import Pooled
 from pyconvx.ops.geometry import as_padding
 
 _WITH_ACTIVATION = (BatchNorm, Conv2D, Dense, DepthwiseConv2D)
