@@ -2,6 +2,7 @@
 
 classifier    CNNClassifier
 image_scaler  ImageScaler
+predictor     CompiledPredictor
 _base         what it shares with other estimators to come: data in, network, outputs in batches
 _training     how the network is trained
 _parameters   tests of constructor parameters, in scikit-learn's words

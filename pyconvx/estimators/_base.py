@@ -14,8 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 from pyconvx._threads import resolve_threads
 from pyconvx._types import Array, FloatArray, Shape
 from pyconvx.estimators import _images, _stack
+from pyconvx.estimators.predictor import network_outputs
 from pyconvx.exceptions import ModelFileError
-from pyconvx.network import Memory, Network
+from pyconvx.network import Memory, Network, Predictor
 from pyconvx.summary import Summary
 from pyconvx.training import Samples, TrainingState
 
@@ -114,12 +115,7 @@ class ImageNetwork(BaseEstimator):
 
     def _run(self, images: Array) -> FloatArray:
         """Outputs for images that were checked."""
-        network, memory = self.network_, Memory()
-        context = network.context(False, memory.kept, self._threads())
-        outputs = np.empty((len(images), *network.output_shape), network.dtype)
-        for part, batch in self._batches(images):
-            outputs[part] = network.forward(batch, context, memory)
-        return outputs
+        return network_outputs(Predictor(self.network_, self._threads()), self._samples(images))
 
     def feature_maps(self, X: Any, layer: str | int) -> FloatArray:
         """Output of one layer, such as a convolution's activation maps.

@@ -3,6 +3,7 @@
     base            the contract: Layer, ParameterSpec, Context
     sequence        layers one behind the other: names, shapes, passes
     plan            which layers run together
+    program         a forward pass bound once and run many times
     one file each   Conv2D, DepthwiseConv2D, SeparableConv2D, MaxPool2D, AvgPool2D, GlobalAvgPool2D,
                     Dense, Flatten, Dropout, BatchNorm, Activation, Residual
 

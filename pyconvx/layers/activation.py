@@ -1,6 +1,7 @@
 """An activation function as a layer."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from pyconvx._ext import pointwise
 from pyconvx._types import FloatArray, Shape
 from pyconvx.exceptions import PluginError
 from pyconvx.layers.base import Arrays, Context, Layer
+from pyconvx.layers.program import Program
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,15 @@ class Activation(Layer):
             y = context.workspace.take(x.shape, x.dtype)
             pointwise.forward(capsule, x.reshape(-1), y.reshape(-1), context.n_threads)
         return y, (x, y)
+
+    def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
+        """Add a compiled function to a program."""
+        capsule = getattr(self._function(), "capsule", None)
+        if capsule is None:
+            return program.bind_forward(self, x, params)
+        y = program.take(x.shape, x.dtype)
+        program.calls.append(partial(pointwise.forward, capsule, x.reshape(-1), y.reshape(-1), program.n_threads))
+        return y
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context

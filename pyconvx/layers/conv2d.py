@@ -6,6 +6,7 @@ from typing import Any
 from pyconvx._types import FloatArray, Padding, Pair, Shape
 from pyconvx.initializers import zeros
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, both, cached, expect_images
+from pyconvx.layers.program import Program
 from pyconvx.ops import convolution
 from pyconvx.ops.geometry import Window, as_int, as_padding, as_pair, window
 
@@ -102,6 +103,13 @@ class Conv2D(Layer):
             context.n_threads, after, activation,
         )  # fmt: skip
         return after, (x, y)
+
+    def bind(self, x: FloatArray, params: Arrays, program: Program, activation: Any = None) -> FloatArray:
+        """Add the convolution to a program."""
+        view = self.view(x.shape[1:])
+        y = program.take((len(x), view.OH, view.OW, self.filters), x.dtype)
+        program.bind_convolution(x, params, y, view, self.groups, activation)
+        return y
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context

@@ -6,6 +6,7 @@ from typing import Any
 from pyconvx._types import FloatArray, Shape
 from pyconvx.initializers import zeros
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, expect_flat
+from pyconvx.layers.program import Program
 from pyconvx.ops import _dense, _direct
 from pyconvx.ops.geometry import as_int
 
@@ -72,6 +73,17 @@ class Dense(Layer):
             activation,
         )
         return after, (x, y)
+
+    def bind(self, x: FloatArray, params: Arrays, program: Program, activation: Any = None) -> FloatArray:
+        """Add the product to a program."""
+        y = program.take((len(x), self.units), x.dtype)
+        mark = program.workspace.mark()
+        call = _dense.forward_call(
+            x, params["weights"], params.get("bias"), y, program.workspace, program.n_threads, y, activation
+        )
+        program.workspace.release(mark)
+        program.calls.append(call)
+        return y
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context

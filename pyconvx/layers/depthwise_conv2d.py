@@ -6,6 +6,7 @@ from typing import Any
 from pyconvx._types import FloatArray, Padding, Pair, Shape
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, expect_images
 from pyconvx.layers.conv2d import Conv2D
+from pyconvx.layers.program import Program
 from pyconvx.ops.geometry import Window, as_int
 
 
@@ -74,6 +75,10 @@ class DepthwiseConv2D(Layer):
     ) -> tuple[FloatArray, Any]:
         """As Conv2D."""
         return self._as_conv2d(x.shape[1:]).forward(x, params, context, activation, keep)
+
+    def bind(self, x: FloatArray, params: Arrays, program: Program, activation: Any = None) -> FloatArray:
+        """As Conv2D."""
+        return self._as_conv2d(x.shape[1:]).bind(x, params, program, activation)
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context

@@ -6,6 +6,7 @@ from typing import Any
 from pyconvx._ext import random
 from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.base import Arrays, Context, Layer
+from pyconvx.layers.program import Program
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Dropout(Layer):
             x.reshape(len(x), -1), keys, self.rate, y.reshape(len(x), -1), _threads(x, context.n_threads)
         )
         return y, keys
+
+    def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
+        """The same array."""
+        return x
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context

@@ -6,6 +6,7 @@ from typing import Any
 
 from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.base import Arrays, Context, Layer
+from pyconvx.layers.program import Program
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,10 @@ class Flatten(Layer):
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
         """A view of the input."""
         return x.reshape(len(x), math.prod(x.shape[1:])), x.shape
+
+    def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
+        """The same array."""
+        return x.reshape(len(x), math.prod(x.shape[1:]))
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context

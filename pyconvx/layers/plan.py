@@ -20,6 +20,7 @@ from pyconvx.layers.conv2d import Conv2D
 from pyconvx.layers.dense import Dense
 from pyconvx.layers.depthwise_conv2d import DepthwiseConv2D
 from pyconvx.layers.max_pool2d import MaxPool2D
+from pyconvx.layers.program import Program
 from pyconvx.ops import convolution
 from pyconvx.ops._direct import Pooled
 from pyconvx.ops.geometry import as_padding
@@ -42,6 +43,13 @@ class WithActivation(Layer):
         """f(layer(x)); the cache holds what f' follows from."""
         y, cache = self.layer.forward(x, params, context, self.function.capsule, _keeps(self.function, context))
         return y, cache
+
+    def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
+        """Add both to a program."""
+        if not hasattr(self.layer, "bind"):
+            return program.bind_forward(self, x, params)
+        y: FloatArray = self.layer.bind(x, params, program, self.function.capsule)
+        return y
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
@@ -80,6 +88,15 @@ class WithPool(Layer):
             context.workspace, context.n_threads, after, getattr(self.function, "capsule", None), pooled,
         )  # fmt: skip
         return after, (x, y, pooled.winner)
+
+    def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
+        """Add all to a program."""
+        shape = (len(x), *self.output_shape(x.shape[1:]))
+        y, pooled = program.take(shape, x.dtype), self._pooled(x, program.take(shape, np.uint8))
+        capsule = getattr(self.function, "capsule", None)
+        view = self.layer.view(x.shape[1:])
+        program.bind_convolution(x, params, y, view, self.layer.groups, capsule, pooled)
+        return y
 
     def _pooled(self, x: FloatArray, winner: Any) -> Pooled:
         return Pooled(winner, self.pool.view(self.layer.output_shape(x.shape[1:])))

@@ -1,15 +1,18 @@
 """A block with a skip path."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pyconvx._ext import pointwise
 from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
+from pyconvx.layers.program import Program
 from pyconvx.layers.sequence import (
     below,
     output_shapes,
     sequence_backward,
+    sequence_bind,
     sequence_forward,
     sequence_parameters,
 )
@@ -82,6 +85,15 @@ class Residual(Layer):
         y = context.workspace.take(main.shape, main.dtype)
         pointwise.add(main.reshape(-1), other.reshape(-1), y.reshape(-1), context.n_threads)
         return y, (cache, skip_cache)
+
+    def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
+        """Add both paths and their sum to a program."""
+        main = sequence_bind(self.layers, x, params, program)
+        other = sequence_bind(self.skip, x, below(params, "skip"), program)
+        y = program.take(main.shape, main.dtype)
+        flat = main.reshape(-1), other.reshape(-1), y.reshape(-1)
+        program.calls.append(partial(pointwise.add, *flat, program.n_threads))
+        return y
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context

@@ -7,7 +7,14 @@ from pyconvx._types import FloatArray, Padding, Pair, Shape
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
 from pyconvx.layers.conv2d import Conv2D
 from pyconvx.layers.depthwise_conv2d import DepthwiseConv2D
-from pyconvx.layers.sequence import output_shapes, sequence_backward, sequence_forward, sequence_parameters
+from pyconvx.layers.program import Program
+from pyconvx.layers.sequence import (
+    output_shapes,
+    sequence_backward,
+    sequence_bind,
+    sequence_forward,
+    sequence_parameters,
+)
 from pyconvx.ops.geometry import as_int
 
 
@@ -74,6 +81,10 @@ class SeparableConv2D(Layer):
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
         """One convolution after the other."""
         return sequence_forward(self.parts()[0], x, params, context)
+
+    def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
+        """Add both to a program."""
+        return sequence_bind(self.parts()[0], x, params, program)
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context

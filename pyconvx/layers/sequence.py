@@ -15,6 +15,7 @@ from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.activation import Activation
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, cached
 from pyconvx.layers.plan import Step, make_plan
+from pyconvx.layers.program import Program
 
 Layers = Sequence[Layer]
 
@@ -104,6 +105,14 @@ def sequence_backward(
         dx = step.layer.backward(dy, cache, own.get(name, {}), own_grads.get(name, {}), within)
         dy = dy if dx is None else dx
     return dx
+
+
+def sequence_bind(layers: Layers, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
+    """Add the steps to a program; returns the array that the last one writes."""
+    own = _by_layer(params)
+    for step in steps_of(layers):
+        x = program.bind(step.layer, x, own.get(step.names[0], {}))
+    return x
 
 
 def leaves(layers: Layers, scope: str = "") -> Iterator[tuple[str, Layer]]:

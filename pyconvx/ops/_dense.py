@@ -1,11 +1,13 @@
 """Dense layers on arrays, unchecked: memory comes from a workspace, results go to given arrays."""
 
+from functools import partial
 from typing import Any
 
 from pyconvx._ext import dense
 from pyconvx._threads import threads_for
 from pyconvx._types import FloatArray
 from pyconvx._workspace import Workspace
+from pyconvx.ops._direct import Call
 
 
 def forward(
@@ -21,12 +23,26 @@ def forward(
     """Write x @ weights + bias to `y` and, with an activation's capsule, f(y) to `after` (may be `y`)."""
     if not len(x):
         return
-    inputs, outputs = weights.shape
     mark = workspace.mark()
+    forward_call(x, weights, bias, y, workspace, n_threads, after, activation)()
+    workspace.release(mark)
+
+
+def forward_call(
+    x: FloatArray,
+    weights: FloatArray,
+    bias: FloatArray | None,
+    y: FloatArray,
+    workspace: Workspace,
+    n_threads: int,
+    after: FloatArray | None = None,
+    activation: Any = None,
+) -> Call:
+    """What `forward` runs, for arrays that are not empty. Its scratch is taken from the workspace."""
+    inputs, outputs = weights.shape
     scratch = workspace.take((dense.forward_scratch(len(x), inputs, outputs, x.itemsize),), x.dtype)
     threads = threads_for(len(x) * weights.size, n_threads)
-    dense.forward(x, weights, bias, y, after, activation, scratch, threads)
-    workspace.release(mark)
+    return partial(dense.forward, x, weights, bias, y, after, activation, scratch, threads)
 
 
 def backward_input(

@@ -1,6 +1,8 @@
 """Convolutions on arrays by the direct kernels, unchecked: memory comes from a workspace, no array is empty."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ from pyconvx._threads import threads_for
 from pyconvx._types import FloatArray
 from pyconvx._workspace import Workspace
 from pyconvx.ops.geometry import Window
+
+Call = Callable[[], None]  # a kernel with all its arguments
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def _plan(
     return winner, pool, (*x.shape, PH, PW, OC, *view.sizes, groups, *pool, x.itemsize, threads), threads
 
 
-def forward(
+def forward_call(
     x: FloatArray,
     kernel: FloatArray,
     bias: FloatArray | None,
@@ -62,19 +66,16 @@ def forward(
     groups: int,
     workspace: Workspace,
     n_threads: int,
-    after: FloatArray | None = None,
-    activation: Any = None,
-    pooled: Pooled | None = None,
-) -> None:
-    """Write the convolution to `y` and, with an activation's capsule, f(y) to `after` (which may be `y`).
-
-    With a pool behind it, `y` is its maxima and the winners are written too.
-    """
+    after: FloatArray | None,
+    activation: Any,
+    pooled: Pooled | None,
+) -> Call:
+    """As `pyconvx.ops.convolution.forward_call`."""
     winner, pool, plan, threads = _plan(x, y, kernel, view, groups, n_threads, pooled)
-    mark = workspace.mark()
     scratch = workspace.take((conv.forward_scratch(*plan),), x.dtype)
-    conv.forward(x, kernel, bias, y, after, winner, activation, *view.sizes, groups, *pool, scratch, threads)
-    workspace.release(mark)
+    return partial(
+        conv.forward, x, kernel, bias, y, after, winner, activation, *view.sizes, groups, *pool, scratch, threads
+    )
 
 
 def backward_input(

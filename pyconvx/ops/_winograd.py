@@ -1,13 +1,17 @@
 """Convolutions on arrays through Winograd's F(2x2, 3x3), unchecked: which ones, and the calls of the kernels."""
 
+import math
+from functools import partial
 from typing import Any
 
 from pyconvx._ext import pointwise, pool, winograd
 from pyconvx._threads import threads_for
 from pyconvx._types import FloatArray
-from pyconvx._workspace import Workspace
-from pyconvx.ops._direct import Pooled
+from pyconvx._workspace import Workspace, aligned_empty
+from pyconvx.ops._direct import Call, Pooled
 from pyconvx.ops.geometry import Window
+
+Prepared = dict[int, FloatArray]  # what follows from a kernel alone, by its id
 
 # Measured (docs/performance-notes.md): with fewer channels the transforms cost what the products save, and
 # a larger kernel is written and read too often for what it multiplies.
@@ -29,7 +33,7 @@ def suits(kernel: FloatArray, view: Window, groups: int) -> bool:
     return view.sizes[:4] == _TAPS and view.dilation_h == view.dilation_w == 1
 
 
-def forward(
+def forward_call(
     x: FloatArray,
     kernel: FloatArray,
     bias: FloatArray | None,
@@ -40,20 +44,35 @@ def forward(
     after: FloatArray | None,
     activation: Any,
     pooled: Pooled | None,
-) -> None:
-    """As `pyconvx.ops.convolution.forward`."""
+    prepared: Prepared | None,
+) -> Call:
+    """As `pyconvx.ops.convolution.forward_call`."""
     if pooled is not None and pooled.sizes != _TILE:
-        _forward_then_pool(x, kernel, bias, y, view, workspace, n_threads, after, activation, pooled)
-        return
+        return _forward_then_pool(
+            x, kernel, bias, y, view, workspace, n_threads, after, activation, pooled, prepared
+        )
     winner = None if pooled is None else pooled.winner
-    sizes = (*x.shape, *y.shape[1:], pooled is not None)
+    sizes = (*x.shape, *y.shape[1:], pooled is not None, x.itemsize)
     threads = threads_for(y[..., 0].size * kernel.size, n_threads)
-    mark = workspace.mark()
-    U = workspace.take(winograd.transformed_shape(*kernel.shape[2:], x.itemsize), x.dtype)
+    U = _transformed(kernel, workspace, prepared, threads)
+    scratch = workspace.take((winograd.forward_scratch(*sizes, threads),), x.dtype)
+    return partial(
+        winograd.forward, x, U, bias, y, after, winner, activation, view.top, view.left, scratch, threads
+    )
+
+
+def _transformed(kernel: FloatArray, workspace: Workspace, prepared: Prepared | None, threads: int) -> FloatArray:
+    """The transformed kernel: from those at hand, or made now."""
+    if prepared is not None and id(kernel) in prepared:
+        return prepared[id(kernel)]
+    shape = winograd.transformed_shape(*kernel.shape[2:], kernel.itemsize)
+    U: FloatArray
+    if prepared is None:
+        U = workspace.take(shape, kernel.dtype)
+    else:
+        U = prepared[id(kernel)] = aligned_empty(math.prod(shape), kernel.dtype).reshape(shape)
     winograd.transform(kernel, U, threads)
-    scratch = workspace.take((winograd.forward_scratch(*sizes, x.itemsize, threads),), x.dtype)
-    winograd.forward(x, U, bias, y, after, winner, activation, view.top, view.left, scratch, threads)
-    workspace.release(mark)
+    return U
 
 
 def _forward_then_pool(
@@ -67,15 +86,19 @@ def _forward_then_pool(
     after: FloatArray | None,
     activation: Any,
     pooled: Pooled,
-) -> None:
+    prepared: Prepared | None,
+) -> Call:
     """For pools of other windows than the tiles."""
-    mark = workspace.mark()
     cells = workspace.take((len(x), view.OH, view.OW, kernel.shape[3]), x.dtype)
-    forward(x, kernel, bias, cells, view, workspace, n_threads, None, None, None)
-    pool.max_pool(cells, y, pooled.winner, *pooled.view.sizes, n_threads)
-    if activation is not None and after is not None:
-        pointwise.forward(activation, y.reshape(-1), after.reshape(-1), n_threads)
-    workspace.release(mark)
+    convolve = forward_call(x, kernel, bias, cells, view, workspace, n_threads, None, None, None, prepared)
+
+    def run() -> None:
+        convolve()
+        pool.max_pool(cells, y, pooled.winner, *pooled.view.sizes, n_threads)
+        if activation is not None and after is not None:
+            pointwise.forward(activation, y.reshape(-1), after.reshape(-1), n_threads)
+
+    return run
 
 
 def backward(

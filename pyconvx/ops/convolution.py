@@ -15,7 +15,8 @@ from pyconvx._types import FloatArray, Padding, Pair
 from pyconvx._workspace import Workspace
 from pyconvx.ops import _direct, _winograd
 from pyconvx.ops._arrays import as_float_array, same_dtype, same_shape
-from pyconvx.ops._direct import Pooled
+from pyconvx.ops._direct import Call, Pooled
+from pyconvx.ops._winograd import Prepared
 from pyconvx.ops.geometry import Window, as_int, check_size, window
 
 
@@ -185,10 +186,34 @@ def forward(
     """
     if not len(x):
         return
+    mark = workspace.mark()
+    forward_call(x, kernel, bias, y, view, groups, workspace, n_threads, after, activation, pooled)()
+    workspace.release(mark)
+
+
+def forward_call(
+    x: FloatArray,
+    kernel: FloatArray,
+    bias: FloatArray | None,
+    y: FloatArray,
+    view: Window,
+    groups: int,
+    workspace: Workspace,
+    n_threads: int,
+    after: FloatArray | None = None,
+    activation: Any = None,
+    pooled: Pooled | None = None,
+    prepared: Prepared | None = None,
+) -> Call:
+    """What `forward` runs, for arrays that are not empty. Its scratch is taken from the workspace.
+
+    `prepared` keeps what follows from kernels alone: with it the call may be run many times.
+    """
     if _winograd.suits(kernel, view, groups):
-        _winograd.forward(x, kernel, bias, y, view, workspace, n_threads, after, activation, pooled)
-    else:
-        _direct.forward(x, kernel, bias, y, view, groups, workspace, n_threads, after, activation, pooled)
+        return _winograd.forward_call(
+            x, kernel, bias, y, view, workspace, n_threads, after, activation, pooled, prepared
+        )
+    return _direct.forward_call(x, kernel, bias, y, view, groups, workspace, n_threads, after, activation, pooled)
 
 
 def backward(

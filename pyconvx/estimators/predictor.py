@@ -1,0 +1,86 @@
+"""A fitted classifier compiled for predicting again and again: no checks, no copies, no memory to find."""
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+
+from pyconvx._types import Array, FloatArray
+from pyconvx.network import Predictor
+from pyconvx.training import Samples
+
+
+def network_outputs(predictor: Predictor, samples: Samples) -> FloatArray:
+    """Outputs of a network for all samples, a batch at a time."""
+    outputs = np.empty((len(samples), *predictor.output_shape), predictor.dtype)
+    for start in range(0, len(samples), predictor.rows):
+        rows = min(predictor.rows, len(samples) - start)
+        program, x, y = predictor.program(rows)
+        samples.take(np.arange(start, start + rows, dtype=np.int64), x, predictor.n_threads)
+        program.run()
+        outputs[start : start + rows] = y
+    return outputs
+
+
+class CompiledPredictor:
+    """Probabilities of the classes of images; what `CNNClassifier.compile_predictor` returns.
+
+    It keeps the parameters that the classifier had: fitting further does not change it. Calls from several
+    threads take turns.
+
+    Attributes
+    ----------
+    input_shape : (H, W, C) or (C, H, W)
+        Of one image, in the classifier's order.
+    classes_ : array
+        Labels, in the order of the columns.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        loss: Any,
+        classes: Array,
+        input_shape: tuple[int, ...],
+        *,
+        uint8: bool,
+        first: bool,
+    ) -> None:
+        self.classes_, self.input_shape = classes, input_shape
+        self._predictor, self._loss, self._uint8, self._first = predictor, loss, uint8, first
+        flat = (math.prod(input_shape),)
+        grey = tuple(size for i, size in enumerate(input_shape) if i != (0 if first else 2))
+        self._shapes = {input_shape, flat} | ({grey} if flat[0] == math.prod(grey) else set())
+        self._lock = threading.Lock()
+
+    def __call__(self, X: Array) -> FloatArray:
+        """Probabilities, shape (n, n_classes), in the network's precision.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, *input_shape), (n, features), or without the axis of a single channel
+            uint8 where the classifier was fitted to uint8, else numbers. Their values are not checked.
+
+        Raises
+        ------
+        ValueError
+            If X has another shape, or another kind of numbers.
+        """
+        if not isinstance(X, np.ndarray) or X.shape[1:] not in self._shapes:
+            raise ValueError(f"expected an array of shape (n, {self.input_shape}), got {np.shape(X)}")
+        if X.dtype.kind not in "uif" or (X.dtype == np.uint8) != self._uint8:
+            kind = "uint8 images" if self._uint8 else "numbers other than uint8"
+            raise ValueError(f"the classifier was fitted to {kind}, got {X.dtype}")
+        samples = Samples(X, self._predictor.input_shape, channels_first=self._first)
+        with self._lock:
+            outputs = network_outputs(self._predictor, samples)
+        found: FloatArray = self._loss.probabilities(outputs)
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
