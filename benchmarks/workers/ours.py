@@ -72,7 +72,7 @@ def predict(network: str, threads: int, seconds: float, items: list[list[str]]) 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         clf.fit(random_images(network, 20)[0], np.arange(20) % 10)
-    predictor = clf.compile_predictor() if hasattr(clf, "compile_predictor") else clf.predict_proba
+    predictor = clf.compile_predictor()
     figures = []
     for batch, _ in items:
         X, _ = random_images(network, int(batch))
@@ -102,9 +102,7 @@ def _directions(item: str, threads: int) -> Callable[[], None]:
     def backward() -> None:
         dkernel.fill(0)  # it is added to; PyTorch's is new every time
         dbias.fill(0)
-        convolution.backward_kernel(x, dy, dkernel, view, groups, memory, threads)
-        convolution.backward_bias(dy, dbias, memory, threads)
-        convolution.backward_input(dy, kernel, dx, view, groups, memory, threads)
+        convolution.backward(x, dy, kernel, dkernel, dbias, dx, view, groups, memory, threads)
 
     def both() -> None:
         forward()

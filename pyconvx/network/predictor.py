@@ -5,7 +5,7 @@ from typing import Any
 
 from pyconvx._types import FloatArray
 from pyconvx.layers.program import Program
-from pyconvx.layers.sequence import sequence_bind
+from pyconvx.layers.sequence import sequence_bind, steps_of
 from pyconvx.network.folding import folded
 from pyconvx.network.network import Network
 from pyconvx.ops._winograd import Prepared
@@ -36,7 +36,10 @@ class Predictor:
         # copies: later training must not reach what is folded and transformed now
         own = {name: array.copy() for name, array in network.parameters.items()}
         self._layers, self._params = folded(network.layers, own)
-        numbers = sum(math.prod(shape) for shape in (network.input_shape, *network.shapes))
+        numbers, shape = math.prod(network.input_shape), network.input_shape
+        for step in steps_of(self._layers):
+            shape = step.layer.output_shape(shape)
+            numbers += math.prod(shape)
         self.rows = max(1, min(_MOST_ROWS, _BATCH_BYTES // (numbers * network.dtype.itemsize)))
         self._prepared: Prepared = {}
         self._programs: dict[int, tuple[Program, FloatArray, FloatArray]] = {}

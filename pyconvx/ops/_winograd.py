@@ -52,10 +52,11 @@ def forward_call(
             x, kernel, bias, y, view, workspace, n_threads, after, activation, pooled, prepared
         )
     winner = None if pooled is None else pooled.winner
-    sizes = (*x.shape, *y.shape[1:], pooled is not None, x.itemsize)
+    (N, H, W, C), (_, OH, OW, OC) = x.shape, y.shape
     threads = threads_for(y[..., 0].size * kernel.size, n_threads)
     U = _transformed(kernel, workspace, prepared, threads)
-    scratch = workspace.take((winograd.forward_scratch(*sizes, threads),), x.dtype)
+    numbers = winograd.forward_scratch(N, H, W, C, OH, OW, OC, pooled is not None, x.itemsize, threads)
+    scratch = workspace.take((numbers,), x.dtype)
     return partial(
         winograd.forward, x, U, bias, y, after, winner, activation, view.top, view.left, scratch, threads
     )
@@ -65,7 +66,8 @@ def _transformed(kernel: FloatArray, workspace: Workspace, prepared: Prepared | 
     """The transformed kernel: from those at hand, or made now."""
     if prepared is not None and id(kernel) in prepared:
         return prepared[id(kernel)]
-    shape = winograd.transformed_shape(*kernel.shape[2:], kernel.itemsize)
+    _, _, C, OC = kernel.shape
+    shape = winograd.transformed_shape(C, OC, kernel.itemsize)
     U: FloatArray
     if prepared is None:
         U = workspace.take(shape, kernel.dtype)
@@ -119,9 +121,12 @@ def backward(
         pool.max_pool_backward(dy, pooled.winner, gradient, *pooled.view.sizes, n_threads)
         dy, pooled = gradient, None
     winner = None if pooled is None else pooled.winner
-    wanted = (pooled is not None, dkernel is not None, dx is not None)
+    (N, H, W, C), (_, OH, OW, OC) = x.shape, dy.shape
+    dw, di = dkernel is not None, dx is not None
     threads = threads_for(dy[..., 0].size * kernel.size, n_threads)
-    numbers = winograd.backward_scratch(*x.shape, *dy.shape[1:], *wanted, x.itemsize, threads)
+    numbers = winograd.backward_scratch(
+        N, H, W, C, OH, OW, OC, pooled is not None, dw, di, x.itemsize, threads
+    )  # fmt: skip
     scratch = workspace.take((numbers,), x.dtype)
     winograd.backward(x, dy, winner, kernel, dkernel, dx, view.top, view.left, scratch, threads)
     workspace.release(mark)

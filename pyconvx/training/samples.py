@@ -37,7 +37,7 @@ class Samples:
         self.scale = 1.0 / 255.0 if X.dtype == np.uint8 else 1.0
         direct = X.flags.c_contiguous and X.flags.aligned and X.dtype in _DIRECT and X.dtype.isnative
         reorder = channels_first and shape[2] > 1 and shape[0] * shape[1] > 1
-        self._rows = X.reshape(len(X), -1) if direct and not reorder else None
+        self._rows = X.reshape(len(X), math.prod(shape)) if direct and not reorder else None
 
     def __len__(self) -> int:
         return len(self.X)
