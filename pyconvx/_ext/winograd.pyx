@@ -401,6 +401,7 @@ cdef Backward backward_plan(const Geometry *g, Py_ssize_t itemsize, bint dw, bin
     b.turned = g.inputs + g.outputs       # after a row of zeros
     b.partial = b.turned + ((PRODUCTS * g.inputs + 9 * g.C) * g.OC if dx else 0)
     b.shared = b.partial + (b.blocks * kernel if dw and b.by_samples else 0)
+    b.shared = (b.shared + 15) // 16 * 16     # whole cache lines, so that vectors do not cross them
     return b
 
 
