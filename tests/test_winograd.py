@@ -55,13 +55,13 @@ def data(shape, OC, padding=0, dtype=np.float64, pool=None, whole=False, seed=0)
     return SimpleNamespace(**dict(zip(("x", "kernel", "bias", "dy"), arrays, strict=True)), view=view, over=over)
 
 
-def forward(d, threads=1, function=None, in_place=False):
+def forward(d, threads=1, function=None, in_place=False, prepared=None):
     """The map or its maxima, f of them, and the winners."""
     y = np.full_like(d.dy, np.nan)
     after = None if function is None else y if in_place else np.full_like(y, np.nan)
     pooled = None if d.over is None else Pooled(np.full(y.shape, 255, np.uint8), d.over)
     capsule = getattr(function, "capsule", None)
-    _winograd.forward(d.x, d.kernel, d.bias, y, d.view, Fresh(), threads, after, capsule, pooled)
+    _winograd.forward_call(d.x, d.kernel, d.bias, y, d.view, Fresh(), threads, after, capsule, pooled, prepared)()
     return y, after, None if pooled is None else pooled.winner
 
 
@@ -215,6 +215,18 @@ def test_thread_counts_agree(N, C, OC, pool, dtype):
         for wanted in ((True, True), (True, False), (False, True)):
             one, more = (backward(d, n, winner, wanted) for n in (1, threads))
             same_bits([a for a in one if a is not None], [a for a in more if a is not None])
+
+
+@pytest.mark.parametrize("pool", [None, (2, 2), (3, 2)], ids=str)
+def test_prepared_kernels(pool):
+    """A kernel that was transformed before is taken as it is."""
+    d, prepared = data((2, 9, 8, 20), 33, "same", np.float32, pool), {}
+    y = forward(d)[0]
+    same_bits((y,), (forward(d, prepared=prepared)[0],), (forward(d, prepared=prepared)[0],))
+    (U,) = prepared.values()
+    U *= 2
+    d.bias = d.bias * 2
+    same_bits((2 * y,), (forward(d, prepared=prepared)[0],))
 
 
 def test_levels_agree():

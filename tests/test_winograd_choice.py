@@ -52,7 +52,7 @@ def test_chooser(case):
     kernel = rng.standard_normal((*size, C // groups, OC)).astype(dtype)
     view = window("test", (8, 7), size, **options)
     direct = np.empty((5, view.OH, view.OW, OC), dtype)
-    _direct.forward(x, kernel, None, direct, view, groups, Workspace(), 1)
+    _direct.forward_call(x, kernel, None, direct, view, groups, Workspace(), 1, None, None, None)()
     for n, threads in itertools.product((1, 5), (1, 2)):
         y = ops.conv2d(x[:n], kernel, **options, groups=groups, n_threads=threads)
         assert (y.tobytes() != direct[:n].tobytes()) == (case in SUITED)

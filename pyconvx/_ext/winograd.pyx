@@ -363,8 +363,8 @@ def forward(
         after_data = &after[0, 0, 0, 0]
     with nogil:
         if n_threads == 1:
-            forward_part(&g, &x[0, 0, 0, 0], &U[0, 0, 0], start, &y[0, 0, 0, 0], after_data, winners, f, own, block,
-                         0, 1)
+            forward_part(&g, &x[0, 0, 0, 0], &U[0, 0, 0], start, &y[0, 0, 0, 0], after_data, winners, f, own,
+                         block, 0, 1)
         else:
             for t in prange(n_threads, num_threads=n_threads, schedule="static"):
                 forward_part(&g, &x[0, 0, 0, 0], &U[0, 0, 0], start, &y[0, 0, 0, 0], after_data, winners, f,
