@@ -65,7 +65,8 @@ cdef enum:
     FEWEST = 24               # tiles, whole register tiles
     KERNEL_IN_CACHE = 1024 * 1024     # bytes of a transformed kernel that threads share
     SMALL_GRADIENT = 256 * 1024   # up to here dw is summed in sample blocks
-    BLOCKS = 16               # of them
+    BLOCKS = 16               # of them at most
+    BLOCK_TILES = 32          # tiles of a block at least
 
 
 cdef struct Geometry:
@@ -389,7 +390,8 @@ cdef Backward backward_plan(const Geometry *g, Py_ssize_t itemsize, bint dw, bin
     cdef Backward b
     cdef Py_ssize_t kernel = 9 * g.C * g.OC, vectors = g.inputs // g.lanes, rows = g.C
     b.dw, b.dx, b.by_samples = dw, dx, kernel * itemsize <= SMALL_GRADIENT
-    b.blocks = min(<Py_ssize_t> BLOCKS, g.N)
+    # few tiles would not pay for a sum of their own
+    b.blocks = min(min(<Py_ssize_t> BLOCKS, g.N), max(<Py_ssize_t> 1, g.N * g.tiles // BLOCK_TILES))
     if not b.by_samples:
         rows = (vectors + n_threads - 1) // n_threads * g.lanes
     b.chunk = min(g.N * g.tiles, tiles_at_once(g, itemsize))

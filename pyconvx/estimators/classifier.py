@@ -372,7 +372,7 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
         >>> import numpy as np
         >>> from pyconvx import CNNClassifier
         >>> X = np.random.default_rng(0).integers(0, 255, (20, 8, 8, 1), np.uint8)
-        >>> clf = CNNClassifier(filters=(4,), max_iter=11, tol=0.0, random_state=0).fit(X, [0, 1] * 10)
+        >>> clf = CNNClassifier(filters=(4,), tol=1.0, n_iter_no_change=2, random_state=0).fit(X, [0, 1] * 10)
         >>> predictor = clf.compile_predictor()
         >>> predictor(X[:1]).shape
         (1, 2)

@@ -20,6 +20,10 @@ from pyconvx._types import Array, FloatArray, Pair, Shape
 from pyconvx._workspace import Workspace
 from pyconvx.ops.geometry import Window
 
+# where `cached` keeps its results: an entry of the layer's __dict__ that is no field, nor part of its state
+_REMEMBERED = "_remembered"
+_MOST_REMEMBERED = 64
+
 Kind = Literal["weight", "bias", "norm", "state"]
 Arrays = Mapping[str, Array]
 
@@ -127,6 +131,10 @@ class Layer:
                 raise TypeError(f"{type(self).__name__}: {item.name} must be a {kind}, got {value!r}")
             object.__setattr__(self, item.name, value)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields."""
+        return {key: value for key, value in self.__dict__.items() if key != _REMEMBERED}
+
     def output_shape(self, input_shape: Shape) -> Shape:
         """Shape of one output sample; ValueError where the input does not fit."""
         raise NotImplementedError
@@ -179,19 +187,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def cached(function: F) -> F:
-    """Remember results by layer and shape: they are asked for at every step.
-
-    A layer that holds somebody's unhashable object is computed each time.
-    """
-    remembered = functools.lru_cache(maxsize=4096)(function)
+    """Remember results of a function of a layer and a shape with the layer: they are asked for at every step."""
 
     @functools.wraps(function)
-    def look_up(layer: Any, *arguments: Any) -> Any:
-        try:
-            hash(layer)
-        except TypeError:
-            return function(layer, *arguments)
-        return remembered(layer, *arguments)
+    def look_up(layer: Layer, *arguments: Any) -> Any:
+        known = layer.__dict__.setdefault(_REMEMBERED, {})
+        key = function.__name__, arguments
+        if key not in known:
+            if len(known) >= _MOST_REMEMBERED:
+                known.clear()
+            result = known[key] = function(layer, *arguments)
+            return result
+        return known[key]
 
     return look_up  # type: ignore[return-value]
 

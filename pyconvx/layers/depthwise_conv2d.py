@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 from pyconvx._types import FloatArray, Padding, Pair, Shape
-from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, expect_images
+from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, cached, expect_images
 from pyconvx.layers.conv2d import Conv2D
 from pyconvx.layers.program import Program
 from pyconvx.ops.geometry import Window, as_int
@@ -44,12 +44,7 @@ class DepthwiseConv2D(Layer):
         self._as_conv2d((1, 1, 1))
 
     def _as_conv2d(self, input_shape: Shape) -> Conv2D:
-        """The grouped convolution that this is for a number of channels."""
-        C = expect_images(self, input_shape)[2]
-        return Conv2D(
-            C * self.multiplier, self.kernel_size, stride=self.stride, padding=self.padding,
-            dilation=self.dilation, groups=C, bias=self.bias, initializer=self.initializer,
-        )  # fmt: skip
+        return _as_conv2d(self, input_shape)
 
     def view(self, input_shape: Shape) -> Window:
         """The kernel's window over inputs of this shape."""
@@ -85,3 +80,13 @@ class DepthwiseConv2D(Layer):
     ) -> FloatArray | None:
         """As Conv2D."""
         return self._as_conv2d(cache[0].shape[1:]).backward(dy, cache, params, grads, context)
+
+
+@cached
+def _as_conv2d(layer: DepthwiseConv2D, input_shape: Shape) -> Conv2D:
+    """The grouped convolution that this is for a number of channels."""
+    C = expect_images(layer, input_shape)[2]
+    return Conv2D(
+        C * layer.multiplier, layer.kernel_size, stride=layer.stride, padding=layer.padding,
+        dilation=layer.dilation, groups=C, bias=layer.bias, initializer=layer.initializer,
+    )  # fmt: skip

@@ -5,6 +5,7 @@ class, ``conv2d_1``, ``conv2d_2``; parameters carry the path, ``residual_1.conv2
 """
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.activation import Activation
-from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, cached
+from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
 from pyconvx.layers.plan import Step, make_plan
 from pyconvx.layers.program import Program
 
@@ -61,10 +62,14 @@ def below(arrays: Arrays, name: str) -> dict[str, Any]:
 
 def steps_of(layers: Layers) -> tuple[Step, ...]:
     """What runs together; activations are looked up by name each time, since a plugin may be registered anew."""
-    return _steps(tuple(layer.resolved() if isinstance(layer, Activation) else layer for layer in layers))
+    resolved = tuple(layer.resolved() if isinstance(layer, Activation) else layer for layer in layers)
+    try:
+        return _steps(resolved)
+    except TypeError:  # a layer that holds somebody's unhashable object
+        return make_plan(resolved, layer_names(resolved))
 
 
-@cached
+@functools.lru_cache(maxsize=1024)
 def _steps(layers: tuple[Layer, ...]) -> tuple[Step, ...]:
     return make_plan(layers, layer_names(layers))
 
