@@ -17,13 +17,13 @@ from pyconvx._ext.microkernel cimport (
     Panels, panel_channels, panel_vectors, panels_of, product, product_rows, real,
 )
 from pyconvx._ext.pooled cimport Pool, kept, spread_rows
-from pyconvx._ext.windows cimport Geometry, Span, forward_geometry, inside
+from pyconvx._ext.windows cimport Geometry, Span, forward_geometry, inside, whole_windows
 
 cdef extern from "depthwise.h" nogil:
     const char *PYCONVX_LEVEL
-    void depthwise_gradient_float(const product *p, const float *x, const float *dy, float *dw,
+    void depthwise_gradient_float(const product *p, const float *x, const float *dy, float *dw, Py_ssize_t taps,
                                   Py_ssize_t channels)
-    void depthwise_gradient_double(const product *p, const double *x, const double *dy, double *dw,
+    void depthwise_gradient_double(const product *p, const double *x, const double *dy, double *dw, Py_ssize_t taps,
                                    Py_ssize_t channels)
 
 LEVEL = PYCONVX_LEVEL.decode()
@@ -33,10 +33,12 @@ cdef enum:
     SMALL_CHANNELS = 8            # input channels below which windows are gathered first
     POOL_BAND = 24 * 1024         # bytes of gathered windows and of dy's map in use: most of a common L1
     BLOCKS = 16                   # sample blocks of a small gradient
+    PIECE = 8                     # pixels of a depthwise convolution that every tap meets in turn
 
 
 cdef struct Gradient:
-    # How dw is summed. A unit is a tile of dw: (tap, group, panel), or one panel where windows are gathered.
+    # How dw is summed. A unit is a tile of dw: (tap, group, panel), or one panel where windows are gathered,
+    # or all of it if depthwise.
     Geometry f
     Panels panels
     Pool pool                         # one of single cells is none
@@ -62,12 +64,12 @@ cdef Gradient gradient_plan(const Geometry *f, const Pool *pool, Py_ssize_t item
     g.pooled = pool.KH * pool.KW > 1
     g.panels = panels_of(ocg, cg, itemsize)
     g.gather = cg < SMALL_CHANNELS and f.groups == 1
-    g.padded = not g.f.depthwise and ocg % g.panels.lanes != 0
+    g.padded = not f.depthwise and ocg % g.panels.lanes != 0
     g.group = g.panels.total * g.panels.lanes if g.padded else ocg
     g.pixel = f.groups * g.group
     g.size = taps * cg * f.OC
-    g.units = g.panels.count if g.gather else taps * (1 if g.f.depthwise else f.groups * g.panels.count)
-    g.by_samples = g.gather or g.size * itemsize <= SMALL_GRADIENT
+    g.units = 1 if f.depthwise else g.panels.count if g.gather else taps * f.groups * g.panels.count
+    g.by_samples = g.gather or f.depthwise or g.size * itemsize <= SMALL_GRADIENT
     g.blocks = min(<Py_ssize_t> BLOCKS, f.N)
     g.samples = min(max(<Py_ssize_t> 1, 512 * 1024 // sample), <Py_ssize_t> 8)
     g.rows = f.OH if sample <= 512 * 1024 else max(<Py_ssize_t> 1, f.OH * 256 * 1024 // sample)
@@ -148,16 +150,50 @@ cdef void gathered_tiles(const Gradient *g, const real *x, const real *dy, real 
                      f.KH * f.KW * f.C, panel_channels(&g.panels, panel), panel_vectors(&g.panels, panel))
 
 
-cdef void depthwise_tap(const Gradient *g, const product *p, const real *A, const real *B,
-                        real *dw) noexcept nogil:
-    """dw of one tap of a depthwise convolution, rows and samples in order."""
-    cdef Py_ssize_t q, r
-    for q in range(p.Q):
-        for r in range(p.R):
-            if real is float:
-                depthwise_gradient_float(p, A + q * p.a_q + r * p.a_r, B + q * p.b_q + r * p.b_r, dw, g.f.C)
-            else:
-                depthwise_gradient_double(p, A + q * p.a_q + r * p.a_r, B + q * p.b_q + r * p.b_r, dw, g.f.C)
+cdef void depthwise_row(const Gradient *g, const real *x, const real *dy, real *dw, Py_ssize_t first,
+                        Py_ssize_t end, Py_ssize_t tap, Py_ssize_t taps, bint last) noexcept nogil:
+    """dw of a row's taps `tap` and up += their sum over pixels first..end of a row of dy; `last` of its rows."""
+    cdef const Geometry *f = &g.f
+    cdef product p
+    p.T, p.a_t, p.b_t, p.c_m = end - first, f.stride_w * f.C, g.pixel, f.C
+    p.a_r, p.b_r = f.stride_h * f.W * f.C if last else 0, f.OW * g.pixel
+    x = x + (first * f.stride_w + f.w0 + tap * f.dilation_w) * f.C
+    if real is float:
+        depthwise_gradient_float(&p, x, dy + first * g.pixel, dw + tap * f.C, taps, f.C)
+    else:
+        depthwise_gradient_double(&p, x, dy + first * g.pixel, dw + tap * f.C, taps, f.C)
+
+
+cdef void depthwise_rows(const Gradient *g, const real *x, const real *dy, real *dw, Py_ssize_t row0,
+                         Py_ssize_t rows) noexcept nogil:
+    """dw of a depthwise convolution += its sum over rows of one sample; `dy` begins there.
+
+    A few pixels at a time, so that they are in L1 for every row of taps; of a row's taps, three are summed
+    together where all of them see the image.
+    """
+    cdef const Geometry *f = &g.f
+    cdef Span all = whole_windows(-f.w0, (f.KW - 1) * f.dilation_w, f.stride_w, f.W, f.OW), seen, part
+    cdef bint three = f.KW == 3 and f.stride_w == 1 and f.dilation_w == 1
+    cdef Py_ssize_t oh, kh, kw, h, i, pieces = (all.end - all.first + PIECE - 1) // PIECE
+    for oh in range(row0, row0 + rows):
+        for i in range(-1, pieces + 1):     # before the whole windows, pieces of them, behind them
+            part.first = all.first + (all.end - all.first) * i // pieces if 0 <= i < pieces else all.end
+            part.end = all.first + (all.end - all.first) * (i + 1) // pieces if 0 <= i < pieces else f.OW
+            if i < 0:
+                part.first, part.end = 0, all.first
+            for kh in range(f.KH if part.first < part.end else 0):
+                h = oh * f.stride_h + f.h0 + kh * f.dilation_h
+                if h < 0 or h >= f.H:
+                    continue
+                if three and 0 <= i < pieces:
+                    depthwise_row(g, x + h * f.W * f.C, dy, dw + kh * f.KW * f.C, part.first, part.end, 0, 3,
+                                  kh == f.KH - 1)
+                    continue
+                for kw in range(f.KW):
+                    seen = inside(-f.w0, kw * f.dilation_w, f.stride_w, f.W, f.OW)
+                    depthwise_row(g, x + h * f.W * f.C, dy, dw + kh * f.KW * f.C, max(part.first, seen.first),
+                                  min(part.end, seen.end), kw, 1, False)
+        dy += f.OW * g.pixel
 
 
 cdef void gradient_tile(const Gradient *g, const real *x, const real *dy, real *dw, Py_ssize_t unit, Py_ssize_t n,
@@ -165,7 +201,7 @@ cdef void gradient_tile(const Gradient *g, const real *x, const real *dy, real *
     """dw of one (tap, group, panel) += its sum over the given samples and output rows; `dy` begins there."""
     cdef const Geometry *f = &g.f
     cdef Py_ssize_t cg = f.C // f.groups, ocg = f.OC // f.groups
-    cdef Py_ssize_t per_tap = 1 if f.depthwise else f.groups * g.panels.count
+    cdef Py_ssize_t per_tap = f.groups * g.panels.count
     cdef Py_ssize_t tap = unit // per_tap, group = unit % per_tap // g.panels.count
     cdef Py_ssize_t panel = unit % g.panels.count
     cdef Py_ssize_t th = tap // f.KW * f.dilation_h, tw = tap % f.KW * f.dilation_w
@@ -186,9 +222,6 @@ cdef void gradient_tile(const Gradient *g, const real *x, const real *dy, real *
     p.c_m = p.s_m = f.OC
     A = x + ((n * f.H + h * f.stride_h + f.h0 + th) * f.W + w * f.stride_w + f.w0 + tw) * f.C
     B = dy + ((h - row0) * f.OW + w) * g.pixel
-    if f.depthwise:
-        depthwise_tap(g, &p, A, B, dw + tap * f.C)
-        return
     C = dw + tap * cg * f.OC + group * ocg + column
     product_rows(&p, A + group * cg, B + group * g.group + column, C, C, cg, panel_channels(&g.panels, panel),
                  panel_vectors(&g.panels, panel))
@@ -212,7 +245,7 @@ cdef void gradient_pass(const Gradient *g, const real *x, const real *dy, const 
                         real *columns, Py_ssize_t n0, Py_ssize_t n1, Py_ssize_t unit0,
                         Py_ssize_t unit1) noexcept nogil:
     """Units unit0..unit1 summed over samples n0..n1, as much at a time as stays in cache."""
-    cdef Py_ssize_t chunk, n, samples, block, row0, rows, unit
+    cdef Py_ssize_t chunk, n, samples, block, row0, rows, unit, i
     cdef const real *used
     for chunk in range((n1 - n0 + g.samples - 1) // g.samples):
         n = n0 + chunk * g.samples
@@ -223,6 +256,11 @@ cdef void gradient_pass(const Gradient *g, const real *x, const real *dy, const 
             used = used_part(g, dy, winner, columns + g.columns, n, samples, row0, rows)
             if g.gather:
                 gathered_tiles(g, x, used, dw, columns, n, row0, rows)
+                continue
+            if g.f.depthwise:
+                for i in range(samples):
+                    depthwise_rows(g, x + (n + i) * g.f.H * g.f.W * g.f.C, used + i * g.f.OH * g.f.OW * g.pixel, dw,
+                                   row0, rows)
                 continue
             for unit in range(unit0, unit1):
                 gradient_tile(g, x, used, dw, unit, n, samples, row0, rows)

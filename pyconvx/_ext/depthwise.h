@@ -5,6 +5,12 @@
 
 #include "microkernel.h"
 
+#if defined(__GNUC__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address)
+#endif
+
 #define REAL float
 #define NAME(name) name##_float
 #include "depthwise.inc"
