@@ -91,6 +91,36 @@ def test_wide_layers(stride, dtype):
         assert check((2, 4, width, C), (3, 3), OC, stride, "same", 1, 1, dtype)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("C", [1, 2, 3, 4, 5, 7])
+def test_few_channels(C, dtype):
+    """Stems of one to seven channels: rows of dy in several pieces, gaps between taps and between windows."""
+    for kernel_size, OC, stride, padding, dilation in [
+        ((3, 3), 32, 1, "same", 1),
+        ((7, 7), 17, 2, 3, 1),
+        ((2, 3), 5, (4, 5), 0, 1),
+        ((3, 2), 6, (2, 3), ((2, 0), (1, 4)), (2, 3)),
+        ((1, 5), 3, 1, 2, 1),
+    ]:
+        assert check((2, 17, 70, C), kernel_size, OC, stride, padding, dilation, 1, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("C", [2, 7, 16, 37, 64])
+def test_depthwise(C, dtype):
+    """Rows of every length, shorter than the kernel too; three taps a row and other numbers of them."""
+    for width, kernel_size in itertools.product([1, 2, 3, 9, 10, 11, 20, 26], [(3, 3), (2, 3), (3, 5)]):
+        assert check((2, 6, width, C), kernel_size, C, 1, (2, 2), 1, C, dtype)
+    for stride, padding, dilation in [
+        (2, 1, 1),
+        ((2, 1), 1, 1),
+        ((1, 2), 0, 1),
+        (1, 3, (1, 2)),
+        (1, (1, 4), (2, 1)),
+    ]:
+        assert check((2, 9, 14, C), (3, 3), C, stride, padding, dilation, C, dtype)
+
+
 @st.composite
 def convolutions(draw):
     """Any small convolution, legal or, for the kernel's size, not."""
@@ -141,6 +171,8 @@ def test_gradients_are_adjoint(convolution, seed):
     [
         ((19, 12, 13, 32), 64, {}),
         ((33, 14, 14, 3), 32, {"padding": "same", "stride": 2}),
+        ((2, 61, 90, 3), 40, {"padding": 1}),
+        ((1, 70, 64, 2), 24, {"padding": 2, "stride": (1, 2), "dilation": (2, 1)}),
         ((8, 12, 12, 32), 32, {"groups": 32, "padding": 1}),
         ((9, 16, 15, 24), 48, {"groups": 2, "dilation": (2, 1), "padding": ((1, 0), (2, 2))}),
         ((2, 9, 9, 96), 160, {"padding": "same"}),
@@ -167,7 +199,7 @@ def test_levels_agree():
 from pyconvx import ops
 rng = np.random.default_rng(2)
 for dtype in (np.float32, np.float64):
-    cases = [(1, 32, 1, 1), (3, 20, 1, 2), (32, 64, 1, 1), (24, 24, 24, 1), (70, 130, 2, 1)]
+    cases = [(1, 32, 1, 1), (3, 20, 1, 2), (32, 64, 1, 1), (24, 24, 24, 1), (70, 130, 2, 1), (5, 33, 1, 1)]
     for C, OC, groups, stride in cases:
         x = rng.standard_normal((9, 13, 11, C)).astype(dtype)
         kernel = rng.standard_normal((3, 3, C // groups, OC)).astype(dtype)
@@ -176,7 +208,7 @@ for dtype in (np.float32, np.float64):
         show(y, *ops.conv2d_backward(dy, x, kernel, stride=stride, padding=1, groups=groups))
 """)
     fused = [digests for level, digests in shown.items() if level != "baseline"]
-    assert len(shown["baseline"]) == 10
+    assert len(shown["baseline"]) == 12
     assert all(digests == fused[0] for digests in fused)
 
 
@@ -216,6 +248,17 @@ def test_not_a_number_stays_in_its_windows():
     touched = np.zeros((4, 4), bool)
     touched[0:3, 1:4] = True
     np.testing.assert_array_equal(np.isnan(y[0]), np.repeat(touched[..., None], 20, axis=2))
+
+
+@pytest.mark.parametrize("C", [1, 3, 24])
+def test_not_a_number_in_a_gradient_stays_in_its_window(C):
+    dy = np.ones((1, 8, 9, 20), np.float32)
+    dy[0, 2, 3, 7] = np.nan
+    x = np.ones((1, 17, 19, C), np.float32)
+    dx, _, _ = ops.conv2d_backward(dy, x, np.ones((3, 3, C, 20), np.float32), stride=2)
+    touched = np.zeros((17, 19), bool)
+    touched[4:7, 6:9] = True
+    np.testing.assert_array_equal(np.isnan(dx[0]), np.repeat(touched[..., None], C, axis=2))
 
 
 def test_examples():

@@ -1,7 +1,8 @@
 """Convolution forward, and back to its input: which memory goes through the register tile, in which order.
 
     forward          y  = x * kernel + bias, then an activation on rows that are still in cache
-    backward_input   dx: the same loops over dy, with the kernel turned round, once per phase of the stride
+    backward_input   dx: the same loops over dy, with the kernel turned round, once per phase of the stride;
+                     images with few channels go the way of scatter.pxd
 
 With a max pool between convolution and activation, the map is there a few rows at a time, forward in order
 to find the maxima, backward with the gradients in the places of the winners (pooled.pxd).
@@ -19,6 +20,7 @@ from pyconvx._ext.microkernel cimport (
     Panels, pack_rows, panel_channels, panel_vectors, panels_of, product, product_rows, real,
 )
 from pyconvx._ext.pooled cimport Pool, kept, pool_rows, spread_rows
+from pyconvx._ext.scatter cimport Scatter, few_channels, scatter_pack, scatter_part, scatter_plan
 from pyconvx._ext.windows cimport Geometry, Span, forward_geometry, taps_inside, whole_windows
 
 cdef extern from "depthwise.h" nogil:
@@ -587,6 +589,20 @@ cdef void convolve_spread(const Geometry *g, const Taps *taps, const Pool *pool,
             spread_part(g, &p, pool, dy, winner, packed, scratch, out, band + t * p.band, t, n_threads)
 
 
+cdef void scatter(const Geometry *f, const Pool *pool, const real *dy, const uint8_t *winner, const real *kernel,
+                  real *dx, real *scratch, Py_ssize_t n_threads) noexcept nogil:
+    """dx of an image of few channels, on `n_threads` threads."""
+    cdef Scatter s = scatter_plan(f, pool, sizeof(real), n_threads)
+    cdef real *products = scratch + s.packed
+    cdef Py_ssize_t t
+    scatter_pack(&s, f, kernel, scratch)
+    if n_threads == 1:
+        scatter_part(&s, f, pool, dy, winner, scratch, products, dx, 0, 1)
+    else:
+        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+            scatter_part(&s, f, pool, dy, winner, scratch, products + t * s.band, dx, t, n_threads)
+
+
 def backward_input_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t PH, Py_ssize_t PW,
                            Py_ssize_t OC, Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t stride_h, Py_ssize_t stride_w,
                            Py_ssize_t top, Py_ssize_t left, Py_ssize_t dilation_h, Py_ssize_t dilation_w,
@@ -599,7 +615,11 @@ def backward_input_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t 
                                        dilation_h, dilation_w, groups)
     cdef Geometry g
     cdef Plan p
+    cdef Scatter s
     cdef Py_ssize_t most = 1
+    if few_channels(&f, itemsize):
+        s = scatter_plan(&f, &pool, itemsize, n_threads)
+        return s.packed + n_threads * s.band
     for rows in _axis_phases(H, KH, stride_h, top, dilation_h):
         for columns in _axis_phases(W, KW, stride_w, left, dilation_w):
             g = phase_geometry(&f, rows, columns)
@@ -633,6 +653,11 @@ def backward_input(
     cdef const uint8_t *winners = NULL
     if winner is not None:
         winners = &winner[0, 0, 0, 0]
+    if few_channels(&f, sizeof(real)):
+        with nogil:
+            scatter(&f, &pool, &dy[0, 0, 0, 0], winners, &kernel[0, 0, 0, 0], &dx[0, 0, 0, 0], &scratch[0],
+                    n_threads)
+        return
     all_rows = _axis_phases(f.H, KH, stride_h, top, dilation_h)
     all_columns = _axis_phases(f.W, KW, stride_w, left, dilation_w)
     if len(all_rows) < min(stride_h, f.H) or len(all_columns) < min(stride_w, f.W):

@@ -21,10 +21,10 @@ from pyconvx._ext.windows cimport Geometry, Span, forward_geometry, inside, whol
 
 cdef extern from "depthwise.h" nogil:
     const char *PYCONVX_LEVEL
-    void depthwise_gradient_float(const product *p, const float *x, const float *dy, float *dw, Py_ssize_t taps,
-                                  Py_ssize_t channels)
-    void depthwise_gradient_double(const product *p, const double *x, const double *dy, double *dw, Py_ssize_t taps,
-                                   Py_ssize_t channels)
+    void depthwise_gradient_float(const product *p, const float *x, const float *dy, float *dw,
+                                  Py_ssize_t taps, Py_ssize_t channels)
+    void depthwise_gradient_double(const product *p, const double *x, const double *dy, double *dw,
+                                   Py_ssize_t taps, Py_ssize_t channels)
 
 LEVEL = PYCONVX_LEVEL.decode()
 
