@@ -5,7 +5,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from common import Answer, answer, fashion, layer_arrays, peak_mb, random_images, rate, timed_fit, timed_search
+from common import (
+    Answer,
+    aligned_zeros,
+    answer,
+    fashion,
+    layer_arrays,
+    peak_mb,
+    random_images,
+    rate,
+    timed_fit,
+    timed_search,
+)
 from networks import GRID_FILTERS, GRID_HIDDEN, GRID_RATES, NETWORKS, Layers, small_digits
 from sklearn.exceptions import ConvergenceWarning
 
@@ -91,8 +102,9 @@ def _directions(item: str, threads: int) -> Callable[[], None]:
     (_, H, _, OC, K, stride, padding, groups), x, filters = layer_arrays(sizes)
     view = window("benchmark", (H, H), (K, K), stride=stride, padding=padding)
     kernel = np.ascontiguousarray(filters.transpose(1, 2, 3, 0))
-    y = np.empty((len(x), view.OH, view.OW, OC), np.float32)
-    dy, dx, dkernel = np.ones_like(y), np.empty_like(x), np.empty_like(kernel)
+    y, dy, dx = (aligned_zeros(shape) for shape in 2 * [(len(x), view.OH, view.OW, OC)] + [x.shape])
+    dy.fill(1)
+    dkernel = np.empty_like(kernel)
     bias, dbias = np.zeros(OC, np.float32), np.empty(OC, np.float32)
     memory = Workspace()
 
