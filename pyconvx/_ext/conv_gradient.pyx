@@ -259,8 +259,8 @@ cdef void gradient_pass(const Gradient *g, const real *x, const real *dy, const 
                 continue
             if g.f.depthwise:
                 for i in range(samples):
-                    depthwise_rows(g, x + (n + i) * g.f.H * g.f.W * g.f.C, used + i * g.f.OH * g.f.OW * g.pixel, dw,
-                                   row0, rows)
+                    depthwise_rows(g, x + (n + i) * g.f.H * g.f.W * g.f.C, used + i * g.f.OH * g.f.OW * g.pixel,
+                                   dw, row0, rows)
                 continue
             for unit in range(unit0, unit1):
                 gradient_tile(g, x, used, dw, unit, n, samples, row0, rows)
