@@ -10,7 +10,7 @@ from pyconvx.network.folding import folded
 from pyconvx.network.network import Network
 from pyconvx.ops._winograd import Prepared
 
-_BATCH_BYTES = 1 << 23  # of the maps of a batch: what two layers share stays in cache
+_BATCH_BYTES = 5 << 19  # of the maps of a batch: they stay in cache
 _MOST_ROWS = 256
 _MOST_PROGRAMS = 4
 
@@ -40,7 +40,9 @@ class Predictor:
         for step in steps_of(self._layers):
             shape = step.layer.output_shape(shape)
             numbers += math.prod(shape)
-        self.rows = max(1, min(_MOST_ROWS, _BATCH_BYTES // (numbers * network.dtype.itemsize)))
+        # where parameters do not fit a cache either, a batch reads as much of maps as of them
+        size = network.dtype.itemsize
+        self.rows = max(1, min(_MOST_ROWS, max(_BATCH_BYTES, network.buffer.nbytes) // (numbers * size)))
         self._prepared: Prepared = {}
         self._programs: dict[int, tuple[Program, FloatArray, FloatArray]] = {}
 
