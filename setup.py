@@ -21,7 +21,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 SOURCE = Path("pyconvx/_ext")
-KERNELS = ("conv", "conv_gradient", "dense", "pointwise", "pool", "random", "training", "winograd")
+KERNELS = (
+    "conv", "conv_gradient", "conv_input", "dense", "pointwise", "pool", "random", "training", "winograd",
+)  # fmt: skip
 DEBUG = os.environ.get("PYCONVX_DEBUG") == "1"
 DIRECTIVES = {
     "language_level": 3,

@@ -1,8 +1,10 @@
 """Compiled loops, one directory per instruction-set level.
 
     cpu            the level of this processor, OpenMP's limits (baseline only)
-    conv           convolution forward and dx
-    conv_gradient  dw and db
+    conv           convolution, forward
+    conv_input     its dx
+    conv_gradient  its dw and db
+    winograd       3x3 convolutions with fewer products, all directions
     dense          matrix products of dense layers
     pool           max, average and global average pooling
     pointwise      activations, softmax, batch normalisation

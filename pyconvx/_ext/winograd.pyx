@@ -15,41 +15,18 @@ from cython.parallel cimport prange
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
-from pyconvx._ext.microkernel cimport (
-    VECTOR_BYTES, Panels, pack_rows, panel_vectors, panels_of, product, product_rows, real,
+from pyconvx._ext.microkernel cimport Panels, pack_rows, panel_vectors, panels_of, product, product_rows, real
+from pyconvx._ext.winograd_tiles cimport (
+    PRODUCTS, Geometry, Tile, geometry, input_tile, input_tile_back, output_tile, output_tile_back, step_of, tile_at,
 )
 
 cdef extern from "winograd.h" nogil:
     const char *PYCONVX_LEVEL
-    void winograd_input_float(const float *d, Py_ssize_t row, Py_ssize_t column, float *V, Py_ssize_t step,
-                              Py_ssize_t vectors)
-    void winograd_input_double(const double *d, Py_ssize_t row, Py_ssize_t column, double *V, Py_ssize_t step,
-                               Py_ssize_t vectors)
-    void winograd_output_float(const float *M, Py_ssize_t step, const float *bias, float *y, Py_ssize_t row,
-                               Py_ssize_t column, Py_ssize_t vectors)
-    void winograd_output_double(const double *M, Py_ssize_t step, const double *bias, double *y, Py_ssize_t row,
-                                Py_ssize_t column, Py_ssize_t vectors)
-    void winograd_output_back_float(const float *dy, Py_ssize_t row, Py_ssize_t column, float *dM, Py_ssize_t step,
-                                    Py_ssize_t vectors)
-    void winograd_output_back_double(const double *dy, Py_ssize_t row, Py_ssize_t column, double *dM,
-                                     Py_ssize_t step, Py_ssize_t vectors)
-    void winograd_input_back_float(const float *dV, Py_ssize_t step, float *d, Py_ssize_t row, Py_ssize_t column,
-                                   Py_ssize_t vectors)
-    void winograd_input_back_double(const double *dV, Py_ssize_t step, double *d, Py_ssize_t row,
-                                    Py_ssize_t column, Py_ssize_t vectors)
     void winograd_kernel_float(const float *g, Py_ssize_t g_step, float *U, Py_ssize_t step, Py_ssize_t n)
     void winograd_kernel_double(const double *g, Py_ssize_t g_step, double *U, Py_ssize_t step, Py_ssize_t n)
     void winograd_kernel_back_float(const float *dU, Py_ssize_t step, float *dg, Py_ssize_t g_step, Py_ssize_t n)
     void winograd_kernel_back_double(const double *dU, Py_ssize_t step, double *dg, Py_ssize_t g_step,
                                      Py_ssize_t n)
-
-cdef extern from "pool.h" nogil:
-    ctypedef struct pool_window:
-        Py_ssize_t row, column, rows, columns, first, next_row
-    void pool_max_f32_u8(const float *x, pool_window w, float *y, uint8_t *winner, Py_ssize_t C)
-    void pool_max_f64_u8(const double *x, pool_window w, double *y, uint8_t *winner, Py_ssize_t C)
-    void pool_max_back_f32_u8(const float *dy, const uint8_t *winner, pool_window w, float *dx, Py_ssize_t C)
-    void pool_max_back_f64_u8(const double *dy, const uint8_t *winner, pool_window w, double *dx, Py_ssize_t C)
 
 cdef extern from "pyconvx/activation.h" nogil:
     const char *PYCONVX_ACTIVATION_TAG
@@ -60,7 +37,6 @@ cdef extern from "pyconvx/activation.h" nogil:
 LEVEL = PYCONVX_LEVEL.decode()
 
 cdef enum:
-    PRODUCTS = 16
     ROOM = 384 * 1024         # bytes of transformed input and output that a thread works on at a time
     FEWEST = 24               # tiles, whole register tiles
     KERNEL_IN_CACHE = 1024 * 1024     # bytes of a transformed kernel that threads share
@@ -69,155 +45,10 @@ cdef enum:
     BLOCK_TILES = 32          # tiles of a block at least
 
 
-cdef struct Geometry:
-    Py_ssize_t N, H, W, C, OH, OW, OC
-    Py_ssize_t top, left
-    Py_ssize_t rows, columns, tiles       # of tiles: rows and columns of a sample, all of a sample
-    Py_ssize_t inputs, outputs            # C and OC up to whole vectors
-    Py_ssize_t lanes                      # numbers in a vector
-    bint pooled                           # y is the maxima of the tiles
-
-
-cdef Geometry geometry(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t OH, Py_ssize_t OW,
-                       Py_ssize_t OC, Py_ssize_t top, Py_ssize_t left, bint pooled,
-                       Py_ssize_t itemsize) noexcept nogil:
-    """Sizes; pooled, OH and OW are those of the maxima, and the map is cut to what they see."""
-    cdef Geometry g
-    g.N, g.H, g.W, g.C, g.OC, g.top, g.left, g.pooled = N, H, W, C, OC, top, left, pooled
-    g.OH, g.OW = (2 * OH, 2 * OW) if pooled else (OH, OW)
-    g.rows, g.columns = (g.OH + 1) // 2, (g.OW + 1) // 2
-    g.tiles = g.rows * g.columns
-    g.lanes = VECTOR_BYTES // itemsize
-    g.inputs = (C + g.lanes - 1) // g.lanes * g.lanes
-    g.outputs = (OC + g.lanes - 1) // g.lanes * g.lanes
-    return g
-
-
 cdef inline Py_ssize_t tiles_at_once(const Geometry *g, Py_ssize_t itemsize) noexcept nogil:
     """Tiles whose products stay in cache; with a kernel that does not, more, so that it is read less often."""
     cdef Py_ssize_t room = max(<Py_ssize_t> ROOM, PRODUCTS * g.C * g.outputs * itemsize // 2)
     return max(<Py_ssize_t> FEWEST, room // (PRODUCTS * (g.inputs + g.outputs) * itemsize))
-
-
-cdef inline Py_ssize_t step_of(Py_ssize_t tiles, Py_ssize_t channels) noexcept nogil:
-    """Distance of a tile's products: a cache line more than a power of two, so that they share no cache set."""
-    return tiles * channels + 16
-
-
-# ---------------------------------------------------------------------------------------- tiles
-
-cdef struct Tile:
-    Py_ssize_t n, oh, ow          # sample, first output row and column
-    Py_ssize_t h, w               # first row and column of the patch; may lie in the padding
-    bint patch_inside, cells_inside
-
-
-cdef inline Tile tile_at(const Geometry *g, Py_ssize_t i) noexcept nogil:
-    """Tile i of the batch."""
-    cdef Tile tile
-    tile.n = i // g.tiles
-    tile.oh, tile.ow = 2 * (i % g.tiles // g.columns), 2 * (i % g.tiles % g.columns)
-    tile.h, tile.w = tile.oh - g.top, tile.ow - g.left
-    tile.patch_inside = (g.C == g.inputs and tile.h >= 0 and tile.w >= 0 and tile.h + 4 <= g.H
-                         and tile.w + 4 <= g.W)
-    tile.cells_inside = g.OC == g.outputs and tile.oh + 2 <= g.OH and tile.ow + 2 <= g.OW
-    return tile
-
-
-cdef inline void input_tile(const Geometry *g, const real *x, Py_ssize_t i, Py_ssize_t first, Py_ssize_t end,
-                            real *V, Py_ssize_t step, real *spare) noexcept nogil:
-    """V of tile i, vectors first..end of the channels; what lies in the padding is zero."""
-    cdef Tile tile = tile_at(g, i)
-    cdef Py_ssize_t at = first * g.lanes, width = (end - first) * g.lanes, row = g.W * g.C, column = g.C, j, k
-    cdef const real *source = x + ((tile.n * g.H + tile.h) * g.W + tile.w) * g.C + at
-    if not tile.patch_inside:
-        memset(spare, 0, PRODUCTS * width * sizeof(real))
-        for j in range(max(<Py_ssize_t> 0, -tile.h), min(<Py_ssize_t> 4, g.H - tile.h)):
-            for k in range(max(<Py_ssize_t> 0, -tile.w), min(<Py_ssize_t> 4, g.W - tile.w)):
-                memcpy(spare + (4 * j + k) * width, source + j * row + k * column,
-                       min(width, g.C - at) * sizeof(real))
-        source, row, column = spare, 4 * width, width
-    if real is float:
-        winograd_input_float(source, row, column, V, step, end - first)
-    else:
-        winograd_input_double(source, row, column, V, step, end - first)
-
-
-cdef inline pool_window window_of(Py_ssize_t channels) noexcept nogil:
-    """A tile's four outputs in a buffer of their own, as a pooling window."""
-    cdef pool_window w
-    w.row, w.column, w.rows, w.columns, w.first, w.next_row = 2 * channels, channels, 2, 2, 0, 2
-    return w
-
-
-cdef inline void output_tile(const Geometry *g, const real *M, Py_ssize_t step, const real *bias, Py_ssize_t i,
-                             real *y, uint8_t *winner, real *spare) noexcept nogil:
-    """The outputs of tile i, or their maximum."""
-    cdef Tile tile = tile_at(g, i)
-    cdef real *target = y + ((tile.n * g.OH + tile.oh) * g.OW + tile.ow) * g.OC
-    cdef Py_ssize_t row = g.OW * g.OC, column = g.OC, j, k
-    cdef bint direct = tile.cells_inside and not g.pooled
-    cdef real *cells = target if direct else spare
-    cdef Py_ssize_t cell_row = row if direct else 2 * g.outputs, cell_column = column if direct else g.outputs
-    if real is float:
-        winograd_output_float(M, step, bias, cells, cell_row, cell_column, g.outputs // g.lanes)
-    else:
-        winograd_output_double(M, step, bias, cells, cell_row, cell_column, g.outputs // g.lanes)
-    if g.pooled:
-        if real is float:
-            pool_max_f32_u8(spare, window_of(g.outputs), y + i * g.OC, winner + i * g.OC, g.OC)
-        else:
-            pool_max_f64_u8(spare, window_of(g.outputs), y + i * g.OC, winner + i * g.OC, g.OC)
-    elif not direct:
-        for j in range(min(<Py_ssize_t> 2, g.OH - tile.oh)):
-            for k in range(min(<Py_ssize_t> 2, g.OW - tile.ow)):
-                memcpy(target + j * row + k * column, spare + (2 * j + k) * g.outputs, g.OC * sizeof(real))
-
-
-cdef inline void output_tile_back(const Geometry *g, const real *dy, const uint8_t *winner, Py_ssize_t i, real *dM,
-                                  Py_ssize_t step, real *spare) noexcept nogil:
-    """dM of tile i; cells beyond the map have no gradient."""
-    cdef Tile tile = tile_at(g, i)
-    cdef const real *source = dy + ((tile.n * g.OH + tile.oh) * g.OW + tile.ow) * g.OC
-    cdef Py_ssize_t row = g.OW * g.OC, column = g.OC, j, k
-    if g.pooled or not tile.cells_inside:
-        memset(spare, 0, 4 * g.outputs * sizeof(real))
-        if g.pooled:
-            if real is float:
-                pool_max_back_f32_u8(dy + i * g.OC, winner + i * g.OC, window_of(g.outputs), spare, g.OC)
-            else:
-                pool_max_back_f64_u8(dy + i * g.OC, winner + i * g.OC, window_of(g.outputs), spare, g.OC)
-        else:
-            for j in range(min(<Py_ssize_t> 2, g.OH - tile.oh)):
-                for k in range(min(<Py_ssize_t> 2, g.OW - tile.ow)):
-                    memcpy(spare + (2 * j + k) * g.outputs, source + j * row + k * column, g.OC * sizeof(real))
-        source, row, column = spare, 2 * g.outputs, g.outputs
-    if real is float:
-        winograd_output_back_float(source, row, column, dM, step, g.outputs // g.lanes)
-    else:
-        winograd_output_back_double(source, row, column, dM, step, g.outputs // g.lanes)
-
-
-cdef inline void input_tile_back(const Geometry *g, const real *dV, Py_ssize_t step, Py_ssize_t i, real *dx,
-                                 Py_ssize_t first, Py_ssize_t end, real *spare) noexcept nogil:
-    """Add the gradient of tile i's patch to dx, vectors first..end of the channels."""
-    cdef Tile tile = tile_at(g, i)
-    cdef Py_ssize_t at = first * g.lanes, width = (end - first) * g.lanes, row = g.W * g.C, column = g.C, j, k, c
-    cdef real *target = dx + ((tile.n * g.H + tile.h) * g.W + tile.w) * g.C + at
-    cdef real *cells = target if tile.patch_inside else spare
-    cdef Py_ssize_t cell_row = row if tile.patch_inside else 4 * width
-    cdef Py_ssize_t cell_column = column if tile.patch_inside else width
-    if not tile.patch_inside:
-        memset(spare, 0, 16 * width * sizeof(real))
-    if real is float:
-        winograd_input_back_float(dV, step, cells, cell_row, cell_column, end - first)
-    else:
-        winograd_input_back_double(dV, step, cells, cell_row, cell_column, end - first)
-    if not tile.patch_inside:
-        for j in range(max(<Py_ssize_t> 0, -tile.h), min(<Py_ssize_t> 4, g.H - tile.h)):
-            for k in range(max(<Py_ssize_t> 0, -tile.w), min(<Py_ssize_t> 4, g.W - tile.w)):
-                for c in range(min(width, g.C - at)):
-                    target[j * row + k * column + c] += spare[(4 * j + k) * width + c]
 
 
 # ---------------------------------------------------------------------------------------- kernel

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyconvx._ext import conv, conv_gradient
+from pyconvx._ext import conv, conv_gradient, conv_input
 from pyconvx._threads import threads_for
 from pyconvx._types import FloatArray
 from pyconvx._workspace import Workspace
@@ -91,8 +91,8 @@ def backward_input(
     """Write the gradient of the input to `dx`, given that of the output, or of the pool behind it."""
     winner, pool, plan, threads = _plan(dx, dy, kernel, view, groups, n_threads, pooled)
     mark = workspace.mark()
-    scratch = workspace.take((conv.backward_input_scratch(*plan),), dy.dtype)
-    conv.backward_input(dy, winner, kernel, dx, *view.sizes, groups, *pool, scratch, threads)
+    scratch = workspace.take((conv_input.backward_input_scratch(*plan),), dy.dtype)
+    conv_input.backward_input(dy, winner, kernel, dx, *view.sizes, groups, *pool, scratch, threads)
     workspace.release(mark)
 
 

@@ -1,0 +1,314 @@
+"""A convolution as products on the register tile, straight from the image: how it is cut, in which order it runs.
+
+conv.pyx runs it over x for y, conv_input.pyx over dy, with the kernel turned round, for dx. Every output cell is
+summed in one order that depends on shapes alone: see docs/kernels.md.
+"""
+
+from cython.parallel cimport prange
+from libc.string cimport memcpy, memset
+
+from pyconvx._ext.microkernel cimport (
+    Panels, pack_rows, panel_channels, panel_vectors, panels_of, product, product_rows, real,
+)
+from pyconvx._ext.windows cimport Geometry, Span, taps_inside, whole_windows
+
+cdef extern from "depthwise.h" nogil:
+    void depthwise_rows_float(const product *p, const float *A, const float *B, const float *S, float *C,
+                              Py_ssize_t rows, Py_ssize_t channels)
+    void depthwise_rows_double(const product *p, const double *A, const double *B, const double *S, double *C,
+                               Py_ssize_t rows, Py_ssize_t channels)
+
+cdef extern from "pyconvx/activation.h" nogil:
+    const char *PYCONVX_ACTIVATION_TAG
+    ctypedef struct pyconvx_activation:
+        void (*f_float)(const float *x, float *y, Py_ssize_t n) noexcept nogil
+        void (*f_double)(const double *x, double *y, Py_ssize_t n) noexcept nogil
+
+cdef enum:
+    SLAB = 256 * 1024         # bytes of a packed panel in use: a quarter of a common L2
+    BAND = 128 * 1024         # bytes of input and output that a unit of work covers
+    FEW_PIXELS = 2048         # output pixels of a batch below which each thread packs what it uses
+
+cdef enum Direction:
+    RIGHT, DOWN, ACROSS       # along a row of the map, down a column, across samples
+
+
+cdef struct Taps:
+    # Which taps of the stored kernel the loops run over. Turned round: the last first, channels swapped.
+    bint turned
+    Py_ssize_t width                              # KW of the stored kernel
+    Py_ssize_t first_h, step_h, first_w, step_w   # stored taps of a turned kernel: first + i * step
+
+
+cdef struct Plan:
+    # How a convolution is cut into units of work; none of it changes a bit of the result
+    Panels panels
+    bint wide                         # units are panels over the whole batch, packed where they are used
+    bint registers                    # a pool of 2 x 2 cells in the registers of the tile
+    Py_ssize_t samples, rows          # of a unit
+    Py_ssize_t blocks, units          # units of a sample, of everything
+    Py_ssize_t taps                   # rows of taps in a slab
+    Py_ssize_t start, packed, band    # numbers of scratch: start values, packed kernel, a thread's rows
+
+
+cdef inline Py_ssize_t whole_lines(Py_ssize_t numbers) noexcept nogil:
+    """Rounded up to whole cache lines, so that what comes behind is aligned."""
+    return (numbers + 15) // 16 * 16
+
+
+cdef inline Plan plan(const Geometry *g, Py_ssize_t itemsize, Py_ssize_t n_threads) noexcept nogil:
+    """Panels, units and scratch."""
+    cdef Plan p
+    cdef Py_ssize_t cg = g.C // g.groups, pixels = g.OH * g.OW
+    cdef Py_ssize_t row_bytes = (g.W * g.C * min(g.stride_h, g.H) + g.OW * g.OC) * itemsize
+    cdef Py_ssize_t share = max(<Py_ssize_t> 1, g.N // (4 * n_threads))
+    cdef Py_ssize_t tap_row
+    p.panels = panels_of(g.OC // g.groups, g.OW, itemsize)
+    tap_row = g.KW * cg * p.panels.vectors * p.panels.lanes
+    p.taps = min(g.KH, max(<Py_ssize_t> 1, SLAB // <Py_ssize_t> (tap_row * itemsize)))
+    p.start = whole_lines(g.groups * p.panels.total * p.panels.lanes + g.C)
+    p.packed = whole_lines(g.KH * g.KW * (g.C if g.depthwise else g.groups * cg * p.panels.total * p.panels.lanes))
+    p.band, p.registers = 0, False
+    p.wide = not g.depthwise and p.packed * itemsize > SLAB and g.N * pixels < FEW_PIXELS
+    if p.wide:
+        p.samples, p.rows, p.blocks = g.N, g.OH, 1
+        p.units = g.groups * p.panels.count
+        p.packed = n_threads * p.taps * tap_row
+        return p
+    # cells in the corners of small maps are computed across samples
+    p.samples = min(share, <Py_ssize_t> (8 if pixels <= 64 else 4 if pixels <= 256 else 1))
+    p.rows = g.OH if p.samples > 1 else max(<Py_ssize_t> 1, min(g.OH, <Py_ssize_t> BAND // row_bytes))
+    if n_threads > 1 and g.N < 4 * n_threads:
+        p.rows = max(<Py_ssize_t> 1, min(p.rows, g.OH * g.N // (4 * n_threads)))
+    p.blocks = (g.OH + p.rows - 1) // p.rows
+    p.units = (g.N + p.samples - 1) // p.samples * p.blocks
+    return p
+
+
+cdef struct Slab:
+    # One panel of one group, and the rows of taps of it that are in use
+    Py_ssize_t image, out             # offsets of its first channel in a pixel of image and output
+    Py_ssize_t start                  # offset of its start values
+    Py_ssize_t lanes, vectors, width
+    Span taps
+
+
+cdef inline Slab slab_of(const Geometry *g, const Panels *panels, Py_ssize_t unit) noexcept nogil:
+    """The panel of that number, all taps."""
+    cdef Slab slab
+    cdef Py_ssize_t group = unit // panels.count, panel = unit % panels.count
+    cdef Py_ssize_t column = panel * panels.vectors * panels.lanes
+    slab.image, slab.out = group * (g.C // g.groups), group * (g.OC // g.groups) + column
+    slab.start = group * panels.total * panels.lanes + column
+    slab.lanes, slab.vectors = panel_channels(panels, panel), panel_vectors(panels, panel)
+    slab.width = slab.vectors * panels.lanes
+    slab.taps.first, slab.taps.end = 0, g.KH
+    return slab
+
+
+cdef inline void pack_slab(const Geometry *g, const Taps *taps, const Slab *slab, const real *kernel,
+                    real *packed) noexcept nogil:
+    """The slab's taps as rows of whole vectors, padded with zeros."""
+    cdef Py_ssize_t cg = g.C // g.groups, ocg = g.OC // g.groups, kh, kw, tap, column
+    if not taps.turned:
+        pack_rows(kernel + slab.taps.first * g.KW * cg * g.OC + slab.out, g.OC, 1, packed,
+                  (slab.taps.end - slab.taps.first) * g.KW * cg, slab.lanes, slab.width)
+        return
+    column = slab.out - slab.image // cg * ocg
+    for kh in range(slab.taps.first, slab.taps.end):
+        for kw in range(g.KW):
+            tap = ((taps.first_h + (g.KH - 1 - kh) * taps.step_h) * taps.width
+                   + taps.first_w + (g.KW - 1 - kw) * taps.step_w)
+            pack_rows(kernel + (tap * ocg + column) * g.C + slab.image, 1, g.C, packed, cg, slab.lanes, slab.width)
+            packed += cg * slab.width
+
+
+cdef inline void pack_part(const Geometry *g, const Plan *p, const Taps *taps, const real *kernel, real *packed,
+                    Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+    """Thread t's share of the panels of the whole kernel."""
+    cdef Py_ssize_t units = g.groups * p.panels.count, unit, i, tap
+    cdef Slab slab
+    if g.depthwise:
+        for i in range(g.KH * g.KW if t == 0 else 0):
+            tap = i
+            if taps.turned:
+                tap = ((taps.first_h + (g.KH - 1 - i // g.KW) * taps.step_h) * taps.width
+                       + taps.first_w + (g.KW - 1 - i % g.KW) * taps.step_w)
+            memcpy(packed + i * g.C, kernel + tap * g.C, g.C * sizeof(real))
+        return
+    for unit in range(units * t // parts, units * (t + 1) // parts):
+        slab = slab_of(g, &p.panels, unit)
+        pack_slab(g, taps, &slab, kernel, packed + g.KH * g.KW * (g.C // g.groups) * slab.start)
+
+
+cdef inline void set_start(const Geometry *g, const Plan *p, const real *bias, real *start) noexcept nogil:
+    """Start values of every lane: the bias, or zeros."""
+    cdef Py_ssize_t group, ocg = g.OC // g.groups, lanes = p.panels.total * p.panels.lanes
+    memset(start, 0, p.start * sizeof(real))
+    if bias == NULL:
+        return
+    if g.depthwise:
+        memcpy(start, bias, g.C * sizeof(real))
+        return
+    for group in range(g.groups):
+        memcpy(start + group * lanes, bias + group * ocg, ocg * sizeof(real))
+
+
+cdef inline void run(const Geometry *g, const Slab *slab, const real *image, const real *packed, const real *start,
+                     real *out, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t count, Direction way) noexcept nogil:
+    """`count` output cells from (oh, ow) on, in one direction, that see the same taps of the slab."""
+    cdef Py_ssize_t h = g.h0 + oh * g.stride_h, w = g.w0 + ow * g.stride_w
+    cdef Py_ssize_t width = slab.width, depth = g.C // g.groups
+    cdef Span rows = taps_inside(h, g.dilation_h, g.KH, g.H)
+    cdef Span columns = taps_inside(w, g.dilation_w, g.KW, g.W)
+    cdef Py_ssize_t first = max(rows.first, slab.taps.first), end = min(rows.end, slab.taps.end)
+    cdef real *cells = out + oh * g.out_row + ow * g.out_col + slab.out
+    cdef const real *origin = start + slab.start
+    cdef const real *A
+    cdef const real *B
+    cdef product p
+    if count <= 0 or (end <= first and not (slab.taps.first == 0 and rows.end <= rows.first)):
+        return                          # nothing here for this slab; a window all in padding is written once
+    p.a_m, p.c_m = g.stride_w * g.C, g.out_col
+    if way == DOWN:
+        p.a_m, p.c_m = g.stride_h * g.W * g.C, g.out_row
+    elif way == ACROSS:
+        p.a_m, p.c_m = g.H * g.W * g.C, g.out_n
+    p.T, p.R, p.Q = depth, columns.end - columns.first, max(<Py_ssize_t> 0, end - first)
+    p.a_t, p.a_r, p.a_q = 1, g.dilation_w * g.C, g.dilation_h * g.W * g.C
+    if g.depthwise:
+        width, depth = g.C, 1
+    p.b_t, p.b_r, p.b_q = width, depth * width, g.KW * depth * width
+    A = image + ((h + first * g.dilation_h) * g.W + w + columns.first * g.dilation_w) * g.C + slab.image
+    B = packed + (first - slab.taps.first) * p.b_q + columns.first * p.b_r
+    p.s_m = 0
+    if first > rows.first:
+        origin, p.s_m = cells, p.c_m    # continues the sum of the slab before
+    if g.depthwise:
+        if real is float:
+            depthwise_rows_float(&p, A, B, origin, cells, count, g.C)
+        else:
+            depthwise_rows_double(&p, A, B, origin, cells, count, g.C)
+        return
+    if g.groups == 1 and g.dilation_w == 1:     # a row of the window is one run of numbers
+        p.T, p.R = p.R * g.C, 1
+    product_rows(&p, A, B, origin, cells, count, slab.lanes, slab.vectors)
+
+
+cdef inline void convolve_slab(const Geometry *g, const Slab *slab, const real *image, const real *packed,
+                        const real *start, real *out, Py_ssize_t first, Py_ssize_t rows,
+                        Py_ssize_t samples) noexcept nogil:
+    """Output rows first..first+rows of some samples, one slab. Padding is not read but left out of the sums:
+    rows of cells see the same taps between the side borders, columns of them between top and bottom, and a
+    cell in a corner sees the same taps in every sample."""
+    cdef Span right = whole_windows(-g.w0, (g.KW - 1) * g.dilation_w, g.stride_w, g.W, g.OW)
+    cdef Span down = whole_windows(-g.h0, (g.KH - 1) * g.dilation_h, g.stride_h, g.H, g.OH)
+    cdef Py_ssize_t oh, ow, n, x_n = g.H * g.W * g.C
+    down.first = min(max(down.first, first), first + rows)
+    down.end = min(max(down.end, down.first), first + rows)
+    for n in range(samples):
+        for oh in range(first, first + rows):
+            run(g, slab, image + n * x_n, packed, start, out + n * g.out_n, oh, right.first,
+                right.end - right.first, RIGHT)
+    for ow in range(g.OW):
+        if right.first <= ow < right.end:
+            continue
+        for n in range(samples):
+            run(g, slab, image + n * x_n, packed, start, out + n * g.out_n, down.first, ow,
+                down.end - down.first, DOWN)
+        for oh in range(first, first + rows):
+            if not down.first <= oh < down.end:
+                run(g, slab, image, packed, start, out, oh, ow, samples, ACROSS)
+
+
+cdef inline void convolve_panels(const Geometry *g, const Plan *p, const real *image, const real *packed,
+                          const real *start, real *out, Py_ssize_t first, Py_ssize_t rows,
+                          Py_ssize_t samples) noexcept nogil:
+    """Output rows first..first+rows of some samples, all channels, the kernel packed as a whole."""
+    cdef Py_ssize_t unit, q, cg = g.C // g.groups
+    cdef Slab slab
+    for unit in range(1 if g.depthwise else g.groups * p.panels.count):
+        slab = slab_of(g, &p.panels, unit)
+        for q in range(1 if g.depthwise else (g.KH + p.taps - 1) // p.taps):
+            if not g.depthwise:
+                slab.taps.first, slab.taps.end = q * p.taps, min(g.KH, (q + 1) * p.taps)
+            convolve_slab(g, &slab, image,
+                          packed + cg * g.KW * (g.KH * slab.start + slab.taps.first * slab.width), start, out,
+                          first, rows, samples)
+
+
+cdef inline void wide_part(const Geometry *g, const Plan *p, const Taps *taps, const real *image, const real *kernel,
+                    const real *start, real *out, real *packed, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+    """Thread t's share of the panels, each over the whole batch, packed a slab at a time."""
+    cdef Py_ssize_t unit, q
+    cdef Slab slab
+    for unit in range(p.units * t // parts, p.units * (t + 1) // parts):
+        slab = slab_of(g, &p.panels, unit)
+        for q in range((g.KH + p.taps - 1) // p.taps):
+            slab.taps.first, slab.taps.end = q * p.taps, min(g.KH, (q + 1) * p.taps)
+            pack_slab(g, taps, &slab, kernel, packed)
+            convolve_slab(g, &slab, image, packed, start, out, 0, g.OH, g.N)
+
+
+cdef inline void activate(const pyconvx_activation *f, const real *x, real *y, Py_ssize_t n) noexcept nogil:
+    """y = f(x), in either precision."""
+    if real is float:
+        f.f_float(x, y, n)
+    else:
+        f.f_double(x, y, n)
+
+
+cdef inline void convolve_part(const Geometry *g, const Plan *p, const real *image, const real *packed,
+                        const real *start, real *out, real *after, const pyconvx_activation *activation,
+                        Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+    """Thread t's share of the (samples, rows) units; `after` gets the activation of `out`, if there is one."""
+    cdef Py_ssize_t unit, n, first, rows, samples, offset, size
+    for unit in range(p.units * t // parts, p.units * (t + 1) // parts):
+        n, first = unit // p.blocks * p.samples, unit % p.blocks * p.rows
+        rows, samples = min(p.rows, g.OH - first), min(p.samples, g.N - n)
+        if not p.wide:
+            convolve_panels(g, p, image + n * g.H * g.W * g.C, packed, start, out + n * g.out_n, first, rows,
+                            samples)
+        if activation != NULL:
+            offset = n * g.out_n + first * g.out_row
+            size = g.out_n * samples if rows == g.OH else rows * g.out_row
+            activate(activation, out + offset, after + offset, size)
+
+
+cdef inline void prepare(const Geometry *g, const Plan *p, const Taps *taps, const real *image, const real *kernel,
+                  const real *bias, real *out, real *scratch, Py_ssize_t n_threads) noexcept nogil:
+    """Start values and packed kernel behind one another in scratch; with a wide plan the convolution itself."""
+    cdef real *packed = scratch + p.start
+    cdef Py_ssize_t t
+    set_start(g, p, bias, scratch)
+    if n_threads == 1:
+        if p.wide:
+            wide_part(g, p, taps, image, kernel, scratch, out, packed, 0, 1)
+        else:
+            pack_part(g, p, taps, kernel, packed, 0, 1)
+    else:
+        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+            if p.wide:
+                wide_part(g, p, taps, image, kernel, scratch, out, packed + t * (p.packed // n_threads), t,
+                          n_threads)
+            else:
+                pack_part(g, p, taps, kernel, packed, t, n_threads)
+
+
+cdef inline void convolve(const Geometry *g, const Taps *taps, const real *image, const real *kernel, const real *bias,
+                   real *out, real *after, const pyconvx_activation *activation, real *scratch,
+                   Py_ssize_t n_threads) noexcept nogil:
+    """Everything, on `n_threads` threads; one thread enters no parallel region."""
+    cdef Plan p = plan(g, sizeof(real), n_threads)
+    cdef const real *packed = scratch + p.start
+    cdef Py_ssize_t t
+    prepare(g, &p, taps, image, kernel, bias, out, scratch, n_threads)
+    if p.wide:
+        if activation == NULL:
+            return
+        p.samples, p.units = 1, g.N
+    if n_threads == 1:
+        convolve_part(g, &p, image, packed, scratch, out, after, activation, 0, 1)
+    else:
+        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+            convolve_part(g, &p, image, packed, scratch, out, after, activation, t, n_threads)
