@@ -106,7 +106,7 @@ def test_few_channels(C, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("C", [2, 7, 16, 37, 64])
+@pytest.mark.parametrize("C", [2, 7, 16, 37])
 def test_depthwise(C, dtype):
     """Rows of every length, shorter than the kernel too; three taps a row and other numbers of them."""
     for width, kernel_size in itertools.product([1, 2, 3, 9, 10, 11, 20, 26], [(3, 3), (2, 3), (3, 5)]):

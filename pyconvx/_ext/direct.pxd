@@ -107,7 +107,7 @@ cdef inline Slab slab_of(const Geometry *g, const Panels *panels, Py_ssize_t uni
 
 
 cdef inline void pack_slab(const Geometry *g, const Taps *taps, const Slab *slab, const real *kernel,
-                    real *packed) noexcept nogil:
+                           real *packed) noexcept nogil:
     """The slab's taps as rows of whole vectors, padded with zeros."""
     cdef Py_ssize_t cg = g.C // g.groups, ocg = g.OC // g.groups, kh, kw, tap, column
     if not taps.turned:
@@ -124,7 +124,7 @@ cdef inline void pack_slab(const Geometry *g, const Taps *taps, const Slab *slab
 
 
 cdef inline void pack_part(const Geometry *g, const Plan *p, const Taps *taps, const real *kernel, real *packed,
-                    Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+                           Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
     """Thread t's share of the panels of the whole kernel."""
     cdef Py_ssize_t units = g.groups * p.panels.count, unit, i, tap
     cdef Slab slab
@@ -196,8 +196,8 @@ cdef inline void run(const Geometry *g, const Slab *slab, const real *image, con
 
 
 cdef inline void convolve_slab(const Geometry *g, const Slab *slab, const real *image, const real *packed,
-                        const real *start, real *out, Py_ssize_t first, Py_ssize_t rows,
-                        Py_ssize_t samples) noexcept nogil:
+                               const real *start, real *out, Py_ssize_t first, Py_ssize_t rows,
+                               Py_ssize_t samples) noexcept nogil:
     """Output rows first..first+rows of some samples, one slab. Padding is not read but left out of the sums:
     rows of cells see the same taps between the side borders, columns of them between top and bottom, and a
     cell in a corner sees the same taps in every sample."""
@@ -222,8 +222,8 @@ cdef inline void convolve_slab(const Geometry *g, const Slab *slab, const real *
 
 
 cdef inline void convolve_panels(const Geometry *g, const Plan *p, const real *image, const real *packed,
-                          const real *start, real *out, Py_ssize_t first, Py_ssize_t rows,
-                          Py_ssize_t samples) noexcept nogil:
+                                 const real *start, real *out, Py_ssize_t first, Py_ssize_t rows,
+                                 Py_ssize_t samples) noexcept nogil:
     """Output rows first..first+rows of some samples, all channels, the kernel packed as a whole."""
     cdef Py_ssize_t unit, q, cg = g.C // g.groups
     cdef Slab slab
@@ -237,8 +237,9 @@ cdef inline void convolve_panels(const Geometry *g, const Plan *p, const real *i
                           first, rows, samples)
 
 
-cdef inline void wide_part(const Geometry *g, const Plan *p, const Taps *taps, const real *image, const real *kernel,
-                    const real *start, real *out, real *packed, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+cdef inline void wide_part(const Geometry *g, const Plan *p, const Taps *taps, const real *image,
+                           const real *kernel, const real *start, real *out, real *packed, Py_ssize_t t,
+                           Py_ssize_t parts) noexcept nogil:
     """Thread t's share of the panels, each over the whole batch, packed a slab at a time."""
     cdef Py_ssize_t unit, q
     cdef Slab slab
@@ -259,8 +260,8 @@ cdef inline void activate(const pyconvx_activation *f, const real *x, real *y, P
 
 
 cdef inline void convolve_part(const Geometry *g, const Plan *p, const real *image, const real *packed,
-                        const real *start, real *out, real *after, const pyconvx_activation *activation,
-                        Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+                               const real *start, real *out, real *after, const pyconvx_activation *activation,
+                               Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
     """Thread t's share of the (samples, rows) units; `after` gets the activation of `out`, if there is one."""
     cdef Py_ssize_t unit, n, first, rows, samples, offset, size
     for unit in range(p.units * t // parts, p.units * (t + 1) // parts):
@@ -276,7 +277,7 @@ cdef inline void convolve_part(const Geometry *g, const Plan *p, const real *ima
 
 
 cdef inline void prepare(const Geometry *g, const Plan *p, const Taps *taps, const real *image, const real *kernel,
-                  const real *bias, real *out, real *scratch, Py_ssize_t n_threads) noexcept nogil:
+                         const real *bias, real *out, real *scratch, Py_ssize_t n_threads) noexcept nogil:
     """Start values and packed kernel behind one another in scratch; with a wide plan the convolution itself."""
     cdef real *packed = scratch + p.start
     cdef Py_ssize_t t
@@ -295,9 +296,9 @@ cdef inline void prepare(const Geometry *g, const Plan *p, const Taps *taps, con
                 pack_part(g, p, taps, kernel, packed, t, n_threads)
 
 
-cdef inline void convolve(const Geometry *g, const Taps *taps, const real *image, const real *kernel, const real *bias,
-                   real *out, real *after, const pyconvx_activation *activation, real *scratch,
-                   Py_ssize_t n_threads) noexcept nogil:
+cdef inline void convolve(const Geometry *g, const Taps *taps, const real *image, const real *kernel,
+                          const real *bias, real *out, real *after, const pyconvx_activation *activation,
+                          real *scratch, Py_ssize_t n_threads) noexcept nogil:
     """Everything, on `n_threads` threads; one thread enters no parallel region."""
     cdef Plan p = plan(g, sizeof(real), n_threads)
     cdef const real *packed = scratch + p.start

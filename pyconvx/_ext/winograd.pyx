@@ -17,7 +17,8 @@ from libc.string cimport memcpy, memset
 
 from pyconvx._ext.microkernel cimport Panels, pack_rows, panel_vectors, panels_of, product, product_rows, real
 from pyconvx._ext.winograd_tiles cimport (
-    PRODUCTS, Geometry, Tile, geometry, input_tile, input_tile_back, output_tile, output_tile_back, step_of, tile_at,
+    PRODUCTS, Geometry, Tile, geometry, input_tile, input_tile_back, output_tile, output_tile_back, step_of,
+    tile_at,
 )
 
 cdef extern from "winograd.h" nogil:
