@@ -1,6 +1,7 @@
 """Networks: one buffer for all parameters, the passes, the plan, copies, starting values, threads."""
 
 import copy
+import dataclasses
 import pickle
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,14 @@ from nets import MIXED, PLAIN, RELU, outputs, passes, pictures, trainer
 
 from pyconvx import activations
 from pyconvx._workspace import Workspace
+from pyconvx.estimators.predictor import network_outputs
 from pyconvx.exceptions import ModelFileError, PluginError
 from pyconvx.initializers import Constant, xavier_uniform
 from pyconvx.layers import Activation, BatchNorm, Conv2D, Dense, DepthwiseConv2D, Flatten, MaxPool2D, Residual
 from pyconvx.layers.plan import make_plan
-from pyconvx.network import Memory, Network
+from pyconvx.network import Memory, Network, Predictor
 from pyconvx.network.network import FORMAT_VERSION
+from pyconvx.training import Samples
 
 X, Y = pictures(12)
 SLOPES = np.random.default_rng(1).standard_normal((12, 3))
@@ -213,10 +216,12 @@ def test_fused_steps_equal_layers_one_by_one(name, dtype):
     """Forward in training and in inference, and backward: bit for bit."""
     act = Activation(name)
     layers = (
-        Conv2D(7), act, DepthwiseConv2D(2, multiplier=2, stride=2), act, Conv2D(5, 1, groups=1), act, Flatten(),
-        Dense(9), act, Dense(3),
+        Conv2D(7), act, DepthwiseConv2D(2, multiplier=2, stride=2), act, Conv2D(5, 1, groups=1), BatchNorm(), act,
+        Residual((Conv2D(5, padding="same"), act, Conv2D(5, 1))), act, Flatten(), Dense(9), act, Dense(3),
     )  # fmt: skip
     fused, single = (Network(layers, (8, 7, 2), dtype=dtype) for _ in range(2))
+    compiled = hasattr(activations.registry.get(name), "capsule")
+    assert len(fused.plan) == len(layers) - 5 * compiled
     single.plan = make_plan(single.layers, single.names, fuse=False)
     single._first = 0
     x, dy = X.astype(dtype), SLOPES.astype(dtype)
@@ -229,6 +234,26 @@ def test_fused_steps_equal_layers_one_by_one(name, dtype):
         y = fused.layer_output(x, place, context, memory)
         assert y.shape == (12, *fused.shapes[place])
     np.testing.assert_array_equal(y, outputs(fused, x))
+
+
+@dataclasses.dataclass(frozen=True)
+class Doubled(Conv2D):
+    """A convolution of one's own that does something else forward."""
+
+    def forward(self, x, params, context):
+        """Twice as much."""
+        y, cache = super().forward(x, params, context)
+        return 2 * y, cache
+
+
+def test_subclasses_are_run_as_they_define_it():
+    plain = net((Conv2D(3), RELU, MaxPool2D(), Flatten(), Dense(3, bias=False)))
+    doubled = net((Doubled(3), RELU, MaxPool2D(), Flatten(), Dense(3, bias=False)))
+    doubled.buffer[:] = plain.buffer
+    assert [str(step) for step in doubled.plan][:3] == ["doubled_1", "activation_1", "maxpool2d_1"]
+    np.testing.assert_allclose(outputs(doubled, X), 2 * outputs(plain, X))
+    predicted = network_outputs(Predictor(doubled, 1), Samples(X, (8, 7, 2)))
+    np.testing.assert_array_equal(predicted, outputs(doubled, X))
 
 
 @pytest.mark.parametrize(

@@ -136,10 +136,17 @@ def run_norm(kernels, dtype, n_threads):
 
 def run_add(kernels, dtype, n_threads):
     x, y = (rng(seed).normal(size=50_001).astype(dtype) for seed in (0, 1))
-    out = np.full_like(x, np.nan)
-    kernels.add(x, y, out, n_threads)
+    out, after, inside = np.full((3, len(x)), np.nan, dtype)
+    kernels.add(x, y, out, None, None, n_threads)
     assert_array_equal(out, x + y)
-    return (out,)
+    out[:] = np.nan
+    relu = kernels.capsule("relu")
+    kernels.add(x, y, out, after, relu, n_threads)
+    assert_array_equal(out, x + y)
+    assert_array_equal(after, np.maximum(out, 0))
+    kernels.add(x, y, inside, inside, relu, n_threads)
+    assert_array_equal(inside, after)
+    return out, after
 
 
 KERNELS = {name: run_activation(name) for name in pointwise.NAMES}
@@ -290,10 +297,11 @@ def test_empty_arrays_are_left_alone():
         pointwise.backward(pointwise.capsule("gelu"), empty, empty, empty, 2)
         pointwise.softmax(table, table, 2)
         pointwise.log_softmax_backward(table, table, table, 2)
-        pointwise.add(empty, empty, empty, 2)
+        pointwise.add(empty, empty, empty, None, None, 2)
+        pointwise.add(empty, empty, empty, empty, pointwise.capsule("gelu"), 2)
         pointwise.centre_scale_shift(table, *np.ones((3, 3), dtype), table, table, None, 2)
 
 
 def test_none_for_an_array_is_a_type_error():
     with pytest.raises(TypeError, match="None"):
-        pointwise.add(np.ones(2), np.ones(2), None, 1)
+        pointwise.add(np.ones(2), np.ones(2), None, None, None, 1)

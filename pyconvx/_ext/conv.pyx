@@ -66,9 +66,9 @@ cdef void pool_panels(const Geometry *g, const Plan *p, const Pool *pool, const 
     m.a_t, m.a_r, m.a_q = 1, g.dilation_w * g.C, g.dilation_h * g.W * g.C
     m.a_m, m.c_m, m.s_m = g.stride_w * g.C, pool.C, 0
     for unit in range(g.groups * p.panels.count):
-        slab = slab_of(g, &p.panels, unit)
-        B = packed + cg * g.KW * g.KH * slab.start
-        m.b_t, m.b_r, m.b_q = slab.width, cg * slab.width, g.KW * cg * slab.width
+        slab = slab_of(g, p, unit)
+        B = packed + slab.kernel
+        m.b_t, m.b_r, m.b_q = slab.step, cg * slab.step, g.KW * cg * slab.step
         if g.groups == 1 and g.dilation_w == 1:     # a row of the window is one run of numbers
             m.T, m.R = g.KW * g.C, 1
         for i in range(windows):
@@ -115,12 +115,12 @@ cdef void convolve_pooled(Geometry *g, const Taps *taps, const Pool *pool, const
                           const pyconvx_activation *activation, real *scratch,
                           Py_ssize_t n_threads) noexcept nogil:
     """Convolution, max pool, activation; `g` is cut to the rows and columns that the pool keeps."""
-    cdef Plan p = plan(g, sizeof(real), n_threads)
-    cdef real *packed = scratch + p.start
-    cdef real *band = packed + p.packed
+    cdef Plan p = plan(g, taps.turned, sizeof(real), n_threads)
+    cdef real *band = scratch + p.start + p.packed
+    cdef const real *packed
     cdef Py_ssize_t t
     pool_plan(&p, g, pool, sizeof(real))
-    prepare(g, &p, taps, image, kernel, bias, band, scratch, n_threads)
+    packed = prepare(g, &p, taps, image, kernel, bias, band, scratch, n_threads)
     if p.wide:
         p.samples, p.units, p.rows, p.band = 1, g.N, pool.PH * pool.stride_h, 0
     if n_threads == 1:
@@ -141,7 +141,7 @@ def forward_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_s
     cdef Geometry g = forward_geometry(N, H, W, C, kept(PH, pool_h, pool_stride_h),
                                        kept(PW, pool_w, pool_stride_w), OC, KH, KW, stride_h, stride_w, top, left,
                                        dilation_h, dilation_w, groups)
-    cdef Plan p = plan(&g, itemsize, n_threads)
+    cdef Plan p = plan(&g, False, itemsize, n_threads)
     if pool_h * pool_w > 1:
         pool_plan(&p, &g, &pool, itemsize)
     return p.start + p.packed + p.band * (1 if p.wide else n_threads)

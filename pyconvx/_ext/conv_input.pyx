@@ -99,16 +99,16 @@ cdef void convolve_spread(const Geometry *g, const Taps *taps, const Pool *pool,
                           const uint8_t *winner, const real *kernel, real *out, real *scratch,
                           Py_ssize_t n_threads) noexcept nogil:
     """One phase of dx, given the gradient behind a max pool."""
-    cdef Plan p = plan(g, sizeof(real), n_threads)
-    cdef real *packed = scratch + p.start
-    cdef real *band = packed + p.packed
+    cdef Plan p = plan(g, taps.turned, sizeof(real), n_threads)
+    cdef real *band = scratch + p.start + p.packed
+    cdef const real *packed
     cdef Py_ssize_t t, n, cell
     spread_plan(&p, g, pool)
     if p.wide:
         for n in range(g.N):
             cell = n * pool.PH * pool.PW * pool.C
             spread_rows(pool, dy + cell, winner + cell, band + n * g.H * g.W * g.C, pool.PH, g.H, 1, g.C)
-    prepare(g, &p, taps, band, kernel, <const real *> NULL, out, scratch, n_threads)
+    packed = prepare(g, &p, taps, band, kernel, <const real *> NULL, out, scratch, n_threads)
     if p.wide:
         return
     if n_threads == 1:
@@ -152,7 +152,7 @@ def backward_input_scratch(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t 
     for rows in _axis_phases(H, KH, stride_h, top, dilation_h):
         for columns in _axis_phases(W, KW, stride_w, left, dilation_w):
             g = phase_geometry(&f, rows, columns)
-            p = plan(&g, itemsize, n_threads)
+            p = plan(&g, True, itemsize, n_threads)
             if pool_h * pool_w > 1:
                 spread_plan(&p, &g, &pool)
             most = max(most, p.start + p.packed + p.band * (1 if p.wide else n_threads))

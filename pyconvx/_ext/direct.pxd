@@ -27,7 +27,7 @@ cdef extern from "pyconvx/activation.h" nogil:
 cdef enum:
     SLAB = 256 * 1024         # bytes of a packed panel in use: a quarter of a common L2
     BAND = 128 * 1024         # bytes of input and output that a unit of work covers
-    FEW_PIXELS = 2048         # output pixels of a batch below which each thread packs what it uses
+    FEW_PIXELS = 2048         # output pixels of a batch below which packing is no small part of the work
 
 cdef enum Direction:
     RIGHT, DOWN, ACROSS       # along a row of the map, down a column, across samples
@@ -43,6 +43,7 @@ cdef struct Taps:
 cdef struct Plan:
     # How a convolution is cut into units of work; none of it changes a bit of the result
     Panels panels
+    bint in_place                     # the kernel is used as it is stored
     bint wide                         # units are panels over the whole batch, packed where they are used
     bint registers                    # a pool of 2 x 2 cells in the registers of the tile
     Py_ssize_t samples, rows          # of a unit
@@ -56,8 +57,8 @@ cdef inline Py_ssize_t whole_lines(Py_ssize_t numbers) noexcept nogil:
     return (numbers + 15) // 16 * 16
 
 
-cdef inline Plan plan(const Geometry *g, Py_ssize_t itemsize, Py_ssize_t n_threads) noexcept nogil:
-    """Panels, units and scratch."""
+cdef inline Plan plan(const Geometry *g, bint turned, Py_ssize_t itemsize, Py_ssize_t n_threads) noexcept nogil:
+    """Panels, units and scratch for a kernel as it is stored, or turned round."""
     cdef Plan p
     cdef Py_ssize_t cg = g.C // g.groups, pixels = g.OH * g.OW
     cdef Py_ssize_t row_bytes = (g.W * g.C * min(g.stride_h, g.H) + g.OW * g.OC) * itemsize
@@ -70,6 +71,10 @@ cdef inline Plan plan(const Geometry *g, Py_ssize_t itemsize, Py_ssize_t n_threa
     p.packed = whole_lines(g.KH * g.KW * (g.C if g.depthwise else g.groups * cg * p.panels.total * p.panels.lanes))
     p.band, p.registers = 0, False
     p.wide = not g.depthwise and p.packed * itemsize > SLAB and g.N * pixels < FEW_PIXELS
+    p.in_place = (not turned and not p.wide and g.N * pixels < FEW_PIXELS
+                  and (g.depthwise or g.OC // g.groups == p.panels.total * p.panels.lanes))
+    if p.in_place:
+        p.packed = 0
     if p.wide:
         p.samples, p.rows, p.blocks = g.N, g.OH, 1
         p.units = g.groups * p.panels.count
@@ -78,8 +83,8 @@ cdef inline Plan plan(const Geometry *g, Py_ssize_t itemsize, Py_ssize_t n_threa
     # cells in the corners of small maps are computed across samples
     p.samples = min(share, <Py_ssize_t> (8 if pixels <= 64 else 4 if pixels <= 256 else 1))
     p.rows = g.OH if p.samples > 1 else max(<Py_ssize_t> 1, min(g.OH, <Py_ssize_t> BAND // row_bytes))
-    if n_threads > 1 and g.N < 4 * n_threads:
-        p.rows = max(<Py_ssize_t> 1, min(p.rows, g.OH * g.N // (4 * n_threads)))
+    if g.N < 4 * n_threads and g.N % n_threads != 0:     # as much for every thread
+        p.rows = min(p.rows, (g.OH + n_threads - 1) // n_threads)
     p.blocks = (g.OH + p.rows - 1) // p.rows
     p.units = (g.N + p.samples - 1) // p.samples * p.blocks
     return p
@@ -89,12 +94,14 @@ cdef struct Slab:
     # One panel of one group, and the rows of taps of it that are in use
     Py_ssize_t image, out             # offsets of its first channel in a pixel of image and output
     Py_ssize_t start                  # offset of its start values
+    Py_ssize_t kernel, step           # offset in the packed kernel, numbers from a row of it to the next
     Py_ssize_t lanes, vectors, width
     Span taps
 
 
-cdef inline Slab slab_of(const Geometry *g, const Panels *panels, Py_ssize_t unit) noexcept nogil:
+cdef inline Slab slab_of(const Geometry *g, const Plan *p, Py_ssize_t unit) noexcept nogil:
     """The panel of that number, all taps."""
+    cdef const Panels *panels = &p.panels
     cdef Slab slab
     cdef Py_ssize_t group = unit // panels.count, panel = unit % panels.count
     cdef Py_ssize_t column = panel * panels.vectors * panels.lanes
@@ -102,6 +109,9 @@ cdef inline Slab slab_of(const Geometry *g, const Panels *panels, Py_ssize_t uni
     slab.start = group * panels.total * panels.lanes + column
     slab.lanes, slab.vectors = panel_channels(panels, panel), panel_vectors(panels, panel)
     slab.width = slab.vectors * panels.lanes
+    slab.kernel, slab.step = g.KH * g.KW * (g.C // g.groups) * slab.start, slab.width
+    if p.in_place:
+        slab.kernel, slab.step = slab.out, g.OC
     slab.taps.first, slab.taps.end = 0, g.KH
     return slab
 
@@ -137,8 +147,8 @@ cdef inline void pack_part(const Geometry *g, const Plan *p, const Taps *taps, c
             memcpy(packed + i * g.C, kernel + tap * g.C, g.C * sizeof(real))
         return
     for unit in range(units * t // parts, units * (t + 1) // parts):
-        slab = slab_of(g, &p.panels, unit)
-        pack_slab(g, taps, &slab, kernel, packed + g.KH * g.KW * (g.C // g.groups) * slab.start)
+        slab = slab_of(g, p, unit)
+        pack_slab(g, taps, &slab, kernel, packed + slab.kernel)
 
 
 cdef inline void set_start(const Geometry *g, const Plan *p, const real *bias, real *start) noexcept nogil:
@@ -158,7 +168,7 @@ cdef inline void run(const Geometry *g, const Slab *slab, const real *image, con
                      real *out, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t count, Direction way) noexcept nogil:
     """`count` output cells from (oh, ow) on, in one direction, that see the same taps of the slab."""
     cdef Py_ssize_t h = g.h0 + oh * g.stride_h, w = g.w0 + ow * g.stride_w
-    cdef Py_ssize_t width = slab.width, depth = g.C // g.groups
+    cdef Py_ssize_t width = slab.step, depth = g.C // g.groups
     cdef Span rows = taps_inside(h, g.dilation_h, g.KH, g.H)
     cdef Span columns = taps_inside(w, g.dilation_w, g.KW, g.W)
     cdef Py_ssize_t first = max(rows.first, slab.taps.first), end = min(rows.end, slab.taps.end)
@@ -228,13 +238,12 @@ cdef inline void convolve_panels(const Geometry *g, const Plan *p, const real *i
     cdef Py_ssize_t unit, q, cg = g.C // g.groups
     cdef Slab slab
     for unit in range(1 if g.depthwise else g.groups * p.panels.count):
-        slab = slab_of(g, &p.panels, unit)
+        slab = slab_of(g, p, unit)
         for q in range(1 if g.depthwise else (g.KH + p.taps - 1) // p.taps):
             if not g.depthwise:
                 slab.taps.first, slab.taps.end = q * p.taps, min(g.KH, (q + 1) * p.taps)
-            convolve_slab(g, &slab, image,
-                          packed + cg * g.KW * (g.KH * slab.start + slab.taps.first * slab.width), start, out,
-                          first, rows, samples)
+            convolve_slab(g, &slab, image, packed + slab.kernel + slab.taps.first * g.KW * cg * slab.step, start,
+                          out, first, rows, samples)
 
 
 cdef inline void wide_part(const Geometry *g, const Plan *p, const Taps *taps, const real *image,
@@ -244,7 +253,7 @@ cdef inline void wide_part(const Geometry *g, const Plan *p, const Taps *taps, c
     cdef Py_ssize_t unit, q
     cdef Slab slab
     for unit in range(p.units * t // parts, p.units * (t + 1) // parts):
-        slab = slab_of(g, &p.panels, unit)
+        slab = slab_of(g, p, unit)
         for q in range((g.KH + p.taps - 1) // p.taps):
             slab.taps.first, slab.taps.end = q * p.taps, min(g.KH, (q + 1) * p.taps)
             pack_slab(g, taps, &slab, kernel, packed)
@@ -276,34 +285,38 @@ cdef inline void convolve_part(const Geometry *g, const Plan *p, const real *ima
             activate(activation, out + offset, after + offset, size)
 
 
-cdef inline void prepare(const Geometry *g, const Plan *p, const Taps *taps, const real *image, const real *kernel,
-                         const real *bias, real *out, real *scratch, Py_ssize_t n_threads) noexcept nogil:
-    """Start values and packed kernel behind one another in scratch; with a wide plan the convolution itself."""
+cdef inline const real *prepare(const Geometry *g, const Plan *p, const Taps *taps, const real *image,
+                                const real *kernel, const real *bias, real *out, real *scratch,
+                                Py_ssize_t n_threads) noexcept nogil:
+    """Start values and packed kernel behind one another in scratch, where the latter is returned; with a wide plan
+    the convolution itself."""
     cdef real *packed = scratch + p.start
     cdef Py_ssize_t t
     set_start(g, p, bias, scratch)
-    if n_threads == 1:
-        if p.wide:
+    if p.wide:
+        if n_threads == 1:
             wide_part(g, p, taps, image, kernel, scratch, out, packed, 0, 1)
         else:
-            pack_part(g, p, taps, kernel, packed, 0, 1)
-    else:
-        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
-            if p.wide:
+            for t in prange(n_threads, num_threads=n_threads, schedule="static"):
                 wide_part(g, p, taps, image, kernel, scratch, out, packed + t * (p.packed // n_threads), t,
                           n_threads)
-            else:
-                pack_part(g, p, taps, kernel, packed, t, n_threads)
+    elif p.in_place:
+        return kernel
+    elif n_threads == 1:
+        pack_part(g, p, taps, kernel, packed, 0, 1)
+    else:
+        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+            pack_part(g, p, taps, kernel, packed, t, n_threads)
+    return packed
 
 
 cdef inline void convolve(const Geometry *g, const Taps *taps, const real *image, const real *kernel,
                           const real *bias, real *out, real *after, const pyconvx_activation *activation,
                           real *scratch, Py_ssize_t n_threads) noexcept nogil:
     """Everything, on `n_threads` threads; one thread enters no parallel region."""
-    cdef Plan p = plan(g, sizeof(real), n_threads)
-    cdef const real *packed = scratch + p.start
+    cdef Plan p = plan(g, taps.turned, sizeof(real), n_threads)
     cdef Py_ssize_t t
-    prepare(g, &p, taps, image, kernel, bias, out, scratch, n_threads)
+    cdef const real *packed = prepare(g, &p, taps, image, kernel, bias, out, scratch, n_threads)
     if p.wide:
         if activation == NULL:
             return

@@ -461,26 +461,41 @@ def batch_norm_backward(
 
 # --- sums -----------------------------------------------------------------------------------------
 
-cdef void add_part(const real *x, const real *y, real *out, Py_ssize_t n, Py_ssize_t t,
-                   Py_ssize_t parts) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n // 16 * t // parts * 16, n if t + 1 == parts else n // 16 * (t + 1) // parts * 16):
-        out[i] = x[i] + y[i]
+cdef void add_part(const real *x, const real *y, real *out, real *after, const pyconvx_activation *a, Py_ssize_t n,
+                   Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+    cdef Py_ssize_t chunks = (n + CHUNK - 1) // CHUNK, i, j, start, size
+    for i in range(chunks * t // parts, chunks * (t + 1) // parts):
+        start = i * CHUNK
+        size = min(<Py_ssize_t> CHUNK, n - start)
+        for j in range(start, start + size):
+            out[j] = x[j] + y[j]
+        if a == NULL:
+            continue
+        if real is float:
+            a.f_float(out + start, after + start, size)
+        else:
+            a.f_double(out + start, after + start, size)
 
 
 def add(
     const real[::1] x not None,     # IN  (n,)
     const real[::1] y not None,     # IN  (n,)
     real[::1] out not None,         # OUT (n,) overwritten; may be x or y
+    real[::1] after,                # OUT (n,) activation of out; may be out; None without
+    object activation,              # IN  capsule, or None
     Py_ssize_t n_threads,
 ):
-    """out = x + y"""
+    """out = x + y; after = f(out)"""
+    cdef const pyconvx_activation *a = NULL if activation is None else functions_of(activation)
     cdef Py_ssize_t n = x.shape[0], t, threads = useful_threads(n, n_threads)
+    cdef real *after_data = NULL
     if n == 0:
         return
+    if activation is not None:
+        after_data = &after[0]
     if threads == 1:
         with nogil:
-            add_part(&x[0], &y[0], &out[0], n, 0, 1)
+            add_part(&x[0], &y[0], &out[0], after_data, a, n, 0, 1)
     else:
         for t in prange(threads, nogil=True, num_threads=threads, schedule="static"):
-            add_part(&x[0], &y[0], &out[0], n, t, threads)
+            add_part(&x[0], &y[0], &out[0], after_data, a, n, t, threads)

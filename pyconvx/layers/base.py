@@ -10,7 +10,7 @@ import functools
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -119,7 +119,12 @@ class Layer:
     A subclass is a frozen dataclass whose fields hold numbers, strings, None, tuples and other values;
     lists become tuples, NumPy's numbers Python's. It defines `output_shape`, `forward` and `backward`, and
     what else differs from the defaults here. Shapes are those of one sample: (H, W, C) or (features,).
+
+    Where ``takes_activation`` is set, `forward` takes two more arguments: the capsule of a compiled activation to
+    apply, and whether to keep the values before it. Second in its cache is what the derivative follows from.
     """
+
+    takes_activation: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Turn lists into tuples, so that the value can be hashed; refuse switches and numbers that are none."""
@@ -167,6 +172,16 @@ class Layer:
     def parts(self) -> tuple[tuple["Layer", ...], ...]:
         """Paths of layers that this one is made of, each beginning at its input."""
         return ()
+
+
+def belongs_to_forward(layer: Any, name: str) -> bool:
+    """Whether a layer has this attribute, and not from a class whose `forward` a subclass has replaced."""
+    for kind in type(layer).__mro__:
+        if name in vars(kind):
+            return True
+        if "forward" in vars(kind):
+            return False
+    return False
 
 
 def expect_images(layer: Layer, shape: Shape) -> tuple[int, int, int]:

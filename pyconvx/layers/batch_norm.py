@@ -1,7 +1,7 @@
 """Batch normalisation."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class BatchNorm(Layer):
 
     eps: float = 1e-5
     momentum: float = 0.9
+
+    takes_activation: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse what would divide by zero or forget nothing."""

@@ -1,7 +1,7 @@
 """2-D convolution as a layer; the arithmetic is `pyconvx.ops.convolution`."""
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pyconvx._types import FloatArray, Padding, Pair, Shape
 from pyconvx.initializers import zeros
@@ -47,6 +47,8 @@ class Conv2D(Layer):
     groups: int = 1
     bias: bool = True
     initializer: object = None
+
+    takes_activation: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse sizes that no input could make legal."""

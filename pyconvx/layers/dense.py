@@ -1,7 +1,7 @@
 """Fully connected layer."""
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pyconvx._types import FloatArray, Shape
 from pyconvx.initializers import zeros
@@ -32,6 +32,8 @@ class Dense(Layer):
     _: KW_ONLY
     bias: bool = True
     initializer: object = None
+
+    takes_activation: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse a layer without units."""

@@ -1,7 +1,7 @@
 """Depthwise convolution: a kernel of its own for every input channel."""
 
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from pyconvx._types import FloatArray, Padding, Pair, Shape
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, cached, expect_images
@@ -36,6 +36,8 @@ class DepthwiseConv2D(Layer):
     dilation: int | Pair = 1
     bias: bool = True
     initializer: object = None
+
+    takes_activation: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse sizes that no input could make legal."""

@@ -1,8 +1,8 @@
 """Which layers run together: a plan is a list of steps that can be printed.
 
-A convolution, dense layer or batch norm and the compiled activation behind it are one step: it runs on rows
-that are still in cache. A max pool of windows that do not meet joins the convolution before it. Everything
-else runs on its own. A step does what its layers do one by one.
+A convolution, dense layer, batch norm or residual block and the compiled activation behind it are one step: it
+runs on rows that are still in cache. A max pool of windows that do not meet joins the convolution before it.
+Everything else runs on its own. A step does what its layers do one by one.
 """
 
 from collections.abc import Sequence
@@ -14,18 +14,13 @@ import numpy as np
 from pyconvx._ext import pointwise
 from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.activation import Activation
-from pyconvx.layers.base import Arrays, Context, Layer, both
-from pyconvx.layers.batch_norm import BatchNorm
+from pyconvx.layers.base import Arrays, Context, Layer, belongs_to_forward, both
 from pyconvx.layers.conv2d import Conv2D
-from pyconvx.layers.dense import Dense
-from pyconvx.layers.depthwise_conv2d import DepthwiseConv2D
 from pyconvx.layers.max_pool2d import MaxPool2D
 from pyconvx.layers.program import Program
 from pyconvx.ops import convolution
 from pyconvx.ops._direct import Pooled
 from pyconvx.ops.geometry import as_padding
-
-_WITH_ACTIVATION = (BatchNorm, Conv2D, Dense, DepthwiseConv2D)
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,7 @@ class WithActivation(Layer):
 
     def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
         """Add both to a program."""
-        if not hasattr(self.layer, "bind"):
+        if not belongs_to_forward(self.layer, "bind"):
             return program.bind_forward(self, x, params)
         y: FloatArray = self.layer.bind(x, params, program, self.function.capsule)
         return y
@@ -162,14 +157,14 @@ def make_plan(layers: Sequence[Layer], names: Sequence[str], *, fuse: bool = Tru
 def _join(before: Layer, layer: Layer) -> Layer | None:
     """One step out of a step and the layer behind it, or None."""
     if isinstance(layer, Activation) and hasattr(layer.activation, "capsule"):
-        if isinstance(before, _WITH_ACTIVATION):
+        if belongs_to_forward(before, "takes_activation") and before.takes_activation:
             return WithActivation(before, layer.activation)
         if isinstance(before, WithPool) and before.function is None:
             return WithPool(before.layer, before.pool, layer.activation)
     if isinstance(layer, MaxPool2D) and _apart(layer):
-        if isinstance(before, Conv2D):
+        if type(before) is Conv2D:
             return WithPool(before, layer)
-        if isinstance(before, WithActivation) and isinstance(before.layer, Conv2D) and _rises(before.function):
+        if isinstance(before, WithActivation) and type(before.layer) is Conv2D and _rises(before.function):
             return WithPool(before.layer, layer, before.function)
     return None
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pyconvx._types import Array, FloatArray, Shape
 from pyconvx._workspace import Workspace
-from pyconvx.layers.base import Arrays, Context, Layer
+from pyconvx.layers.base import Arrays, Context, Layer, belongs_to_forward
 from pyconvx.ops import convolution
 from pyconvx.ops._direct import Pooled
 from pyconvx.ops._winograd import Prepared
@@ -50,7 +50,7 @@ class Program:
 
     def bind(self, layer: Any, x: FloatArray, params: Arrays) -> FloatArray:
         """Add a layer; returns its output for the input `x`, written when the program runs."""
-        if hasattr(layer, "bind"):
+        if belongs_to_forward(layer, "bind"):
             y: FloatArray = layer.bind(x, params, self)
             return y
         return self.bind_forward(layer, x, params)

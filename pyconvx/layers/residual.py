@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from pyconvx._ext import pointwise
 from pyconvx._types import FloatArray, Shape
@@ -37,6 +37,8 @@ class Residual(Layer):
 
     layers: tuple[Layer, ...]
     skip: tuple[Layer, ...] = ()
+
+    takes_activation: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse an empty block."""
@@ -78,35 +80,41 @@ class Residual(Layer):
             total += sum(layer.multiplications(shape) for layer, shape in zip(part, shapes, strict=False))
         return total
 
-    def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
-        """Block plus skip path."""
+    def forward(
+        self, x: FloatArray, params: Arrays, context: Context, activation: Any = None, keep: bool = False
+    ) -> tuple[FloatArray, Any]:
+        """Block plus skip path; `activation` and `keep` as for Conv2D."""
         main, cache = sequence_forward(self.layers, x, params, context)
         other, skip_cache = sequence_forward(self.skip, x, below(params, "skip"), context.within("skip"))
         y = context.workspace.take(main.shape, main.dtype)
-        pointwise.add(main.reshape(-1), other.reshape(-1), y.reshape(-1), context.n_threads)
-        return y, (cache, skip_cache)
+        after = context.workspace.take(main.shape, main.dtype) if keep else y
+        flat = main.reshape(-1), other.reshape(-1), y.reshape(-1), after.reshape(-1)
+        pointwise.add(*flat, activation, context.n_threads)
+        return after, ((cache, skip_cache), y)
 
-    def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
+    def bind(self, x: FloatArray, params: Arrays, program: Program, activation: Any = None) -> FloatArray:
         """Add both paths and their sum to a program."""
         main = sequence_bind(self.layers, x, params, program)
         other = sequence_bind(self.skip, x, below(params, "skip"), program)
         y = program.take(main.shape, main.dtype)
         flat = main.reshape(-1), other.reshape(-1), y.reshape(-1)
-        program.calls.append(partial(pointwise.add, *flat, program.n_threads))
+        program.calls.append(partial(pointwise.add, *flat, flat[-1], activation, program.n_threads))
         return y
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
         """The gradients of both paths, added."""
-        main = sequence_backward(dy, cache[0], params, grads, context)
+        (tape, skip_tape), _ = cache
+        main = sequence_backward(dy, tape, params, grads, context)
         other = sequence_backward(
-            dy, cache[1], below(params, "skip"), below(grads, "skip"), context.within("skip")
+            dy, skip_tape, below(params, "skip"), below(grads, "skip"), context.within("skip")
         )
         if not context.needs_dx:
             return None
         assert main is not None
         assert other is not None
         dx = context.workspace.take(main.shape, main.dtype)
-        pointwise.add(main.reshape(-1), other.reshape(-1), dx.reshape(-1), context.n_threads)
+        flat = main.reshape(-1), other.reshape(-1), dx.reshape(-1)
+        pointwise.add(*flat, None, None, context.n_threads)
         return dx

@@ -22,9 +22,9 @@ def folded(layers: Sequence[Layer], params: Arrays) -> tuple[tuple[Layer, ...], 
     found: list[tuple[Layer, dict[str, Array]]] = []
     for name, layer in zip(layer_names(layers), layers, strict=True):
         own = below(params, name)
-        if isinstance(layer, BatchNorm) and found and type(found[-1][0]) in _FOLDABLE:
+        if type(layer) is BatchNorm and found and type(found[-1][0]) in _FOLDABLE:
             found[-1] = _with_norm(*found[-1], layer, own)
-        elif isinstance(layer, Residual):
+        elif type(layer) is Residual:
             found.append(_inside(layer, own))
         else:
             found.append((layer, own))
