@@ -11,6 +11,14 @@ from pyconvx.network import Predictor
 from pyconvx.training import Samples
 
 
+def batch_outputs(predictor: Predictor, images: FloatArray) -> FloatArray:
+    """Outputs of a network for one batch, in its precision and order of axes."""
+    program, x, y = predictor.program(len(images))
+    np.copyto(x, images.reshape(x.shape))
+    program.run()
+    return y.copy()
+
+
 def network_outputs(predictor: Predictor, samples: Samples) -> FloatArray:
     """Outputs of a network for all samples, a batch at a time."""
     outputs = np.empty((len(samples), *predictor.output_shape), predictor.dtype)
@@ -72,9 +80,13 @@ class CompiledPredictor:
         if X.dtype.kind not in "uif" or (X.dtype == np.uint8) != self._uint8:
             kind = "uint8 images" if self._uint8 else "numbers other than uint8"
             raise ValueError(f"the classifier was fitted to {kind}, got {X.dtype}")
-        samples = Samples(X, self._predictor.input_shape, channels_first=self._first)
+        network = self._predictor
         with self._lock:
-            outputs = network_outputs(self._predictor, samples)
+            if X.dtype == network.dtype and not self._first and 0 < len(X) <= network.rows:
+                outputs = batch_outputs(network, X)  # a few microseconds less, which shows with single images
+            else:
+                samples = Samples(X, network.input_shape, channels_first=self._first)
+                outputs = network_outputs(network, samples)
         found: FloatArray = self._loss.probabilities(outputs)
         return found
 
