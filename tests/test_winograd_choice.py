@@ -59,6 +59,19 @@ def test_chooser(case):
         np.testing.assert_allclose(y, direct[:n], rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize(("size", "padding", "suited"), [
+    ((4, 4), 1, True), ((3, 3), 1, False), ((5, 5), 1, False), ((7, 7), 1, True), ((5, 5), 0, False),
+    ((6, 6), 0, True), ((1, 1), 2, False), ((2, 9), ((1, 2), (0, 0)), False), ((20, 4), ((0, 2), (3, 0)), False),
+    ((20, 6), ((0, 2), (3, 0)), True),
+])  # fmt: skip
+def test_small_maps_go_where_less_is_multiplied(size, padding, suited):
+    view = window("test", size, (3, 3), padding=padding)
+    direct = ops.conv2d(np.ones((1, *size, 1)), np.ones((3, 3, 1, 1)), padding=padding).sum()
+    tiles = -(-view.OH // 2) * -(-view.OW // 2)
+    assert (direct / (16 * tiles) >= 1.3) == suited
+    assert _winograd.suits(np.zeros((3, 3, 16, 16), np.float32), view, 1) == suited
+
+
 LAYERS = (
     Conv2D(16, padding="same"), RELU, Conv2D(32), RELU, MaxPool2D(),
     Residual((Conv2D(32, padding="same"), RELU)), Conv2D(16, padding=1), MaxPool2D(3), Flatten(), Dense(10),

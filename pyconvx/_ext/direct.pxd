@@ -216,6 +216,11 @@ cdef inline void convolve_slab(const Geometry *g, const Slab *slab, const real *
     cdef Py_ssize_t oh, ow, n, x_n = g.H * g.W * g.C
     down.first = min(max(down.first, first), first + rows)
     down.end = min(max(down.end, down.first), first + rows)
+    if 2 * (right.end - right.first) <= samples:   # a row has few cells, but every sample has one in this place
+        for oh in range(first, first + rows):
+            for ow in range(g.OW):
+                run(g, slab, image, packed, start, out, oh, ow, samples, ACROSS)
+        return
     for n in range(samples):
         for oh in range(first, first + rows):
             run(g, slab, image + n * x_n, packed, start, out + n * g.out_n, oh, right.first,

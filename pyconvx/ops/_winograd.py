@@ -1,7 +1,7 @@
 """Convolutions on arrays through Winograd's F(2x2, 3x3), unchecked: which ones, and the calls of the kernels."""
 
 import math
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from pyconvx._ext import pointwise, pool, winograd
@@ -14,15 +14,17 @@ from pyconvx.ops.geometry import Window
 Prepared = dict[int, FloatArray]  # what follows from a kernel alone, by its id
 
 # Measured (docs/performance-notes.md): with fewer channels the transforms cost what the products save, and
-# a larger kernel is written and read too often for what it multiplies.
+# a larger kernel is written and read too often for what it multiplies. On small maps the direct way leaves out
+# much padding, and tiles reach beyond the edge.
 _FEWEST_CHANNELS = 16
 _LARGEST_KERNEL = 256 * 512
+_LEAST_SAVED = 1.3
 _TAPS = (3, 3, 1, 1)  # height, width, strides
 _TILE = (2, 2, 2, 2)  # likewise of the pool that ends where a tile does
 
 
 def suits(kernel: FloatArray, view: Window, groups: int) -> bool:
-    """Whether a convolution takes this way: float32, 3x3 taps, stride 1, many channels.
+    """Whether a convolution takes this way: float32, 3x3 taps, stride 1, many channels, products to save.
 
     The shapes of one sample decide, never their number, so that a row's result does not depend on its batch.
     """
@@ -30,7 +32,20 @@ def suits(kernel: FloatArray, view: Window, groups: int) -> bool:
     few, large = min(C, OC) < _FEWEST_CHANNELS, C * OC > _LARGEST_KERNEL
     if few or large or groups != 1 or kernel.dtype.itemsize != 4:
         return False
-    return view.sizes[:4] == _TAPS and view.dilation_h == view.dilation_w == 1
+    if view.sizes[:4] != _TAPS or (view.dilation_h, view.dilation_w) != (1, 1):
+        return False
+    return _saved(view.H, view.W, view.OH, view.OW, view.top, view.left) >= _LEAST_SAVED
+
+
+@lru_cache(maxsize=1024)
+def _saved(H: int, W: int, OH: int, OW: int, top: int, left: int) -> float:
+    """Products of a map the direct way, which leaves out padding, over those of its tiles."""
+
+    def taps(size: int, cells: int, before: int) -> int:
+        return sum(max(0, min(size, i + 3) - max(0, i)) for i in range(-before, cells - before))
+
+    tiles = -(-OH // 2) * -(-OW // 2)
+    return taps(H, OH, top) * taps(W, OW, left) / (16 * tiles)
 
 
 def forward_call(
