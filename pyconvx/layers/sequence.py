@@ -6,6 +6,7 @@ class, ``conv2d_1``, ``conv2d_2``; parameters carry the path, ``residual_1.conv2
 
 import dataclasses
 import functools
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -118,6 +119,18 @@ def sequence_bind(layers: Layers, x: FloatArray, params: Arrays, program: Progra
     for step in steps_of(layers):
         x = program.bind(step.layer, x, own.get(step.names[0], {}))
     return x
+
+
+def numbers_written(layers: Layers, shape: Shape) -> int:
+    """Numbers in all maps that a pass over one sample writes, those inside of blocks too."""
+    total = 0
+    for step in steps_of(layers):
+        block = getattr(step.layer, "layer", step.layer)
+        for part in block.parts() if hasattr(block, "parts") else ():
+            total += numbers_written(part, shape)
+        shape = step.layer.output_shape(shape)
+        total += math.prod(shape)
+    return total
 
 
 def leaves(layers: Layers, scope: str = "") -> Iterator[tuple[str, Layer]]:

@@ -5,12 +5,12 @@ from typing import Any
 
 from pyconvx._types import FloatArray
 from pyconvx.layers.program import Program
-from pyconvx.layers.sequence import sequence_bind, steps_of
+from pyconvx.layers.sequence import numbers_written, sequence_bind
 from pyconvx.network.folding import folded
 from pyconvx.network.network import Network
 from pyconvx.ops._winograd import Prepared
 
-_BATCH_BYTES = 5 << 19  # of the maps of a batch: they stay in cache
+_BATCH_BYTES = 5 << 19  # of the maps of a batch, for each thread: they stay in its cache
 _MOST_ROWS = 256
 _MOST_PROGRAMS = 4
 
@@ -36,13 +36,10 @@ class Predictor:
         # copies: later training must not reach what is folded and transformed now
         own = {name: array.copy() for name, array in network.parameters.items()}
         self._layers, self._params = folded(network.layers, own)
-        numbers, shape = math.prod(network.input_shape), network.input_shape
-        for step in steps_of(self._layers):
-            shape = step.layer.output_shape(shape)
-            numbers += math.prod(shape)
+        numbers = math.prod(network.input_shape) + numbers_written(self._layers, network.input_shape)
         # where parameters do not fit a cache either, a batch reads as much of maps as of them
-        size = network.dtype.itemsize
-        self.rows = max(1, min(_MOST_ROWS, max(_BATCH_BYTES, network.buffer.nbytes) // (numbers * size)))
+        room = max(_BATCH_BYTES * n_threads, network.buffer.nbytes)
+        self.rows = max(1, min(_MOST_ROWS, room // (numbers * network.dtype.itemsize)))
         self._prepared: Prepared = {}
         self._programs: dict[int, tuple[Program, FloatArray, FloatArray]] = {}
 
