@@ -25,6 +25,7 @@ from pyconvx.layers import (
     Residual,
 )
 from pyconvx.layers.plan import make_plan
+from pyconvx.layers.sequence import numbers_written
 from pyconvx.network import Network, Predictor
 from pyconvx.training import Samples
 
@@ -133,6 +134,15 @@ def test_large_data_go_through_in_batches():
     assert len(y) == 700
     last = network_outputs(Predictor(network, 1), Samples(X[-1:], (40, 40, 2)))
     assert y[-1:].tobytes() == last.tobytes()
+
+
+def test_batches_count_the_maps_inside_of_blocks():
+    """Convolution; inside of the block: convolution with its function, convolution, skip path; their sum."""
+    layers = (Conv2D(4, 1), Residual((Conv2D(4, 1), RELU, Conv2D(4, 1)), (Conv2D(4, 1),)), RELU)
+    assert numbers_written(layers, (3, 3, 2)) == 5 * 36
+    network = Network((*layers, GlobalAvgPool2D()), (30, 30, 2))
+    one, two = (Predictor(network, n).rows for n in (1, 2))
+    assert 1 < one < two
 
 
 @pytest.fixture(scope="module")
