@@ -2,6 +2,8 @@
 
 CNNClassifier        the estimator
 ImageScaler          standardises the channels of images
+load                 a classifier from a file
+Checkpoint           where a fit keeps what it has reached
 layers               values to build networks from
 ops                  convolution and pooling on arrays
 filters              classic kernels, and a transformer that applies them
@@ -14,18 +16,21 @@ import importlib.metadata
 from pathlib import Path
 
 from pyconvx._show_versions import show_versions
-from pyconvx.estimators import CNNClassifier, ImageScaler
-from pyconvx.exceptions import DivergenceError, ModelFileError, PluginError
+from pyconvx.estimators import Checkpoint, CNNClassifier, ImageScaler, load
+from pyconvx.exceptions import CheckpointError, DivergenceError, ModelFileError, PluginError
 
 __version__ = importlib.metadata.version("pyconvx")
 
 __all__ = [
     "CNNClassifier",
+    "Checkpoint",
+    "CheckpointError",
     "DivergenceError",
     "ImageScaler",
     "ModelFileError",
     "PluginError",
     "get_include",
+    "load",
     "show_versions",
 ]
 

@@ -1,10 +1,10 @@
 """The errors that are pyconvx's own; every other bad value is a plain ValueError or TypeError.
 
-All of them are ValueErrors, so that code written for scikit-learn (``error_score`` of a grid
-search, for one) treats them as it treats any other failed fit.
+All but CheckpointError, which is about the disk, are ValueErrors, so that code written for scikit-learn
+(``error_score`` of a grid search, for one) treats them as it treats any other failed fit.
 """
 
-__all__ = ["DivergenceError", "ModelFileError", "PluginError"]
+__all__ = ["CheckpointError", "DivergenceError", "ModelFileError", "PluginError"]
 
 
 class PluginError(ValueError):
@@ -17,3 +17,7 @@ class DivergenceError(ValueError):
 
 class ModelFileError(ValueError):
     """A model file or pickle is damaged, foreign, or newer than this version."""
+
+
+class CheckpointError(OSError):
+    """A checkpoint cannot be written, is another fit's, or another fit is writing it."""

@@ -8,6 +8,7 @@ which passes it in as ``verify``.
 
 import difflib
 import importlib.metadata
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -183,6 +184,37 @@ class Registry(Generic[T]):
         self._verify(plugin)
         return cast(T, plugin)
 
+    def claimed(self, name: str) -> Row:
+        """Who provides a name: its line of the listing; PluginError as `get`. Imports nothing."""
+        self._check_name(name)
+        claim = self._builtins().get(name) or self._foreign(name)
+        with self._lock:
+            return self._row(claim)
+
+    def identify(self, plugin: object) -> tuple[Row | None, bool]:
+        """The name under which a look-up finds an object, or its class; imports nothing.
+
+        Returns
+        -------
+        row : Row or None
+            The line of the listing; None where no name leads to it.
+        whole : bool
+            Whether the name alone gives the object. Else the name gives its class.
+        """
+        own = self._builtins()
+        self._scan()
+        with self._lock:
+            foreign = [self._claims(name) for name in {*self._installed, *self._registered}]
+        claims = [*own.values(), *(found[0] for found in foreign if len(found) == 1)]
+        targets = [(claim, _target_if_imported(claim)) for claim in claims]
+        for claim, target in targets:
+            if target is not None and not isinstance(target, type) and _same(target, plugin):
+                return self._row(claim), True
+        for claim, target in targets:
+            if target is type(plugin):
+                return self._row(claim), False
+        return None, False
+
     def names(self) -> tuple[str, ...]:
         """All names that a look-up can find, sorted; reads every installed package's metadata."""
         own = self._builtins()
@@ -199,8 +231,11 @@ class Registry(Generic[T]):
             claims = [*own.values(), *self._refused]
             for name in {*self._installed, *self._registered}:
                 claims += self._claims(name)
-            rows = [Row(c.name, c.package, c.version, c.path, self._status(c)) for c in claims]
-        return tuple(sorted(rows))
+            return tuple(sorted(self._row(claim) for claim in claims))
+
+    def _row(self, claim: _Claim) -> Row:
+        """A claim's line; call with the lock held."""
+        return Row(claim.name, claim.package, claim.version, claim.path, self._status(claim))
 
     def _status(self, claim: _Claim) -> str:
         """The last column of a claim's line; call with the lock held."""
@@ -325,6 +360,24 @@ def _path_of(plugin: object) -> str:
     """``module:qualname`` of a function or class, or of an instance's class."""
     named: Any = plugin if hasattr(plugin, "__qualname__") else type(plugin)
     return f"{named.__module__}:{named.__qualname__}"
+
+
+def _target_if_imported(claim: _Claim) -> Any:
+    """What a claim leads to, None where its module has not been imported."""
+    if claim.entry is None:
+        return claim.target
+    found: Any = sys.modules.get(claim.entry.module)
+    for name in claim.entry.attr.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two objects stand for the same: values compare, functions are themselves."""
+    try:
+        return one is other or (type(one) is type(other) and bool(one == other))
+    except Exception:
+        return False  # somebody's own comparison
 
 
 def _claim_of(entry: importlib.metadata.EntryPoint) -> _Claim:

@@ -336,3 +336,32 @@ def test_many_threads_load_one_plugin(registry, install):
 
 
 SHARED: list[Registry[Callable[[], str]]] = []
+
+
+def test_identify_finds_names_and_imports_nothing(install, registry):
+    install("acme", "shout = shouting:Good\nplainly = shouting:plain\nother = never_imported:Good", "shouting")
+    assert registry.identify(Local()) == (None, False)
+    assert "shouting" not in sys.modules
+    shout = registry.get("shout")
+    row, whole = registry.identify(shout)
+    assert (row.name, row.package, row.version, row.status, whole) == ("shout", "acme", "1.2", "installed", False)
+    row, whole = registry.identify(sys.modules["shouting"].plain)
+    assert (row.name, whole) == ("plainly", True)
+    registry.register("local", Local)
+    row, whole = registry.identify(Local())
+    assert (row.name, row.package, row.status, whole) == ("local", "this process", "registered", False)
+    assert registry.claimed("shout") == registry.identify(shout)[0]
+    assert registry.claimed("he_normal").status == "built-in"
+    assert "never_imported" not in sys.modules
+    with pytest.raises(PluginError, match="unknown initializer"):
+        registry.claimed("nothing")
+
+
+def test_identify_passes_over_comparisons_that_fail(registry):
+    class Odd(Local):
+        def __eq__(self, other):
+            raise RuntimeError("no comparison")
+
+    odd = Odd()
+    registry.register("odd", Odd())
+    assert registry.identify(odd) == (None, False)

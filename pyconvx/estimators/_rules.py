@@ -7,6 +7,7 @@ import numpy as np
 from pyconvx import activations, initializers, losses, schedules, solvers
 from pyconvx.estimators import _images
 from pyconvx.estimators import _parameters as rule
+from pyconvx.estimators.checkpoint import is_checkpoint
 from pyconvx.ops.geometry import as_padding
 
 
@@ -49,6 +50,8 @@ CLASSIFIER_RULES = _images.SHAPE_RULES | {
     "power_t": rule.real(0),
     "max_iter": rule.integer(1),
     "shuffle": rule.boolean,
+    "resume": rule.boolean,
+    "checkpoint": rule.either(rule.Rule(is_checkpoint, "a Checkpoint with a path"), rule.nothing),
     "tol": rule.real(0),
     "verbose": rule.verbosity,
     "warm_start": rule.boolean,

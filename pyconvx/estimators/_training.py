@@ -13,6 +13,7 @@ from pyconvx.estimators import _stack
 from pyconvx.estimators._base import ImageNetwork
 from pyconvx.estimators._callbacks import FRAMES, FitTask
 from pyconvx.estimators._targets import Codes, Validation, encode, hold_out
+from pyconvx.estimators.checkpoint import Saver
 from pyconvx.training import Settings, Trainer
 from pyconvx.training.trainer import Epoch
 
@@ -38,11 +39,18 @@ class TrainedClassifier(ImageNetwork):
         return self._trainer(images, index, codes, weights), validation
 
     def _train(
-        self, trainer: Trainer, validation: Validation | None, images: Array, labels: Array, epochs: int | None
+        self,
+        trainer: Trainer,
+        validation: Validation | None,
+        images: Array,
+        labels: Array,
+        epochs: int | None,
+        saver: Saver | None = None,
     ) -> None:
         """Run epochs and publish what came of them; `epochs` is None for a single one of partial_fit."""
         done_before = getattr(self, "n_iter_", 0) if epochs is None and self._state.epoch else 0
-        before, stopped = self._state.epoch, False
+        already = 0 if saver is None else saver.done
+        before, stopped = self._state.epoch - already, bool(saver and saver.stopped)
         task = FitTask(self, epochs or 1, images, labels)
         if self.verbose:
             print(f"{self.network_.n_parameters:,} parameters, {self.network_.dtype}, {self._threads()} thread(s)")
@@ -54,8 +62,19 @@ class TrainedClassifier(ImageNetwork):
                 task.begin_epoch()
             return stop
 
+        def reached(done: int, stopped: bool) -> None:
+            if saver is not None:
+                ends = stopped or done == epochs
+                saver.save(self, done, stopped if ends else None, now=ends)
+
         try:
-            _, stopped = trainer.run(epochs or 1, self._scorer(validation), after_epoch)
+            if saver is not None and not already:
+                self._publish(0, validation)
+                saver.save(self, 0, now=True)
+            if saver is None or saver.stopped is None:
+                _, stopped = trainer.run(
+                    epochs or 1, self._scorer(validation), after_epoch, already=already, reached=reached
+                )
         finally:
             self._publish(done_before + self._state.epoch - before, validation)
         if self.early_stopping and self._state.best is not None:

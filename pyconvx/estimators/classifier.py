@@ -3,6 +3,7 @@
 Parameters, defaults and attributes are those of MLPClassifier wherever both do the same thing.
 """
 
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from pyconvx.estimators import _images
 from pyconvx.estimators._callbacks import CallbackSupportMixin, with_callbacks
 from pyconvx.estimators._parameters import check_parameters
 from pyconvx.estimators._rules import CLASSIFIER_RULES
+from pyconvx.estimators._saving import saved
 from pyconvx.estimators._targets import (
     Validation,
     check_labels,
@@ -25,9 +27,11 @@ from pyconvx.estimators._targets import (
     with_class_weight,
 )
 from pyconvx.estimators._training import TrainedClassifier
+from pyconvx.estimators.checkpoint import Checkpoint, Saver, fingerprint_of
 from pyconvx.estimators.predictor import CompiledPredictor
 from pyconvx.losses import CrossEntropy
 from pyconvx.network import Predictor
+from pyconvx.persistence import StrPath, pack, write_file
 
 
 class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
@@ -104,6 +108,10 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
     class_weight : dict, "balanced" or None, default=None
     n_jobs : int or None, default=None
         Threads: None for OpenMP's limit, -1 for all processors, k for exactly k. Never changes results.
+    checkpoint : Checkpoint or None, default=None
+        File in which `fit` keeps what it has reached.
+    resume : bool, default=False
+        Whether `fit` goes on from the checkpoint, where there is one.
 
     Attributes
     ----------
@@ -180,6 +188,8 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
         scoring: Any = "loss",
         class_weight: Any = None,
         n_jobs: int | None = None,
+        checkpoint: Checkpoint | None = None,
+        resume: bool = False,
     ) -> None:
         self.filters = filters
         self.kernel_size = kernel_size
@@ -219,6 +229,8 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
         self.scoring = scoring
         self.class_weight = class_weight
         self.n_jobs = n_jobs
+        self.checkpoint = checkpoint
+        self.resume = resume
 
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
@@ -255,9 +267,13 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
             If data or a parameter is not legal; scikit-learn's words.
         DivergenceError
             If the loss or a weight becomes NaN or infinite; the last good weights stay.
+        CheckpointError
+            If the checkpoint cannot be written, is another fit's, or another fit is writing it.
 
         Warns
         -----
+        RuntimeWarning
+            If a checkpoint could not be written; training goes on.
         ConvergenceWarning
             If max_iter epochs did not suffice.
         """
@@ -266,22 +282,32 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
             raise ValueError("X_val and y_val belong together: pass both, or neither")
         if X_val is None and sample_weight_val is not None:
             raise ValueError("sample_weight_val needs X_val and y_val")
+        if self.resume and self.checkpoint is None:
+            raise ValueError("resume=True needs a checkpoint to go on from: pass checkpoint=Checkpoint(path)")
         going_on = self.warm_start and hasattr(self, "network_")
-        with self._unchanged_on_error():
-            images, labels = self._check_data(X, y, reset=not going_on)
-            found = distinct(labels)
-            if going_on and not np.array_equal(found, self.classes_):
-                raise ValueError(f"warm_start needs the classes of the first fit, {self.classes_}, got {found}")
-            weights = with_class_weight(sample_weight, self.class_weight, labels)
-            dtype = self.network_.dtype if going_on else _images.computing_dtype(self.dtype, images)
-            validation = self._given_validation(X_val, y_val, sample_weight_val, found, dtype)
-            if going_on:
-                self._check_same_layers(len(found))
-            else:
-                self._make_network(images, len(found))
-                self.classes_ = found
-            trainer, validation = self._prepared(images, labels, weights, validation)
-        self._train(trainer, validation, images, labels, self.max_iter)
+        with ExitStack() as locks:
+            with self._unchanged_on_error():
+                images, labels = self._check_data(X, y, reset=not going_on)
+                found = distinct(labels)
+                if going_on and not np.array_equal(found, self.classes_):
+                    words = f"warm_start needs the classes of the first fit, {self.classes_}, got {found}"
+                    raise ValueError(words)
+                weights = with_class_weight(sample_weight, self.class_weight, labels)
+                dtype = self.network_.dtype if going_on else _images.computing_dtype(self.dtype, images)
+                validation = self._given_validation(X_val, y_val, sample_weight_val, found, dtype)
+                saver = None
+                if self.checkpoint is not None:
+                    start = self.network_.buffer if going_on else np.empty(0)
+                    data = fingerprint_of(self, (images, labels, weights, start), validation)
+                    saver = locks.enter_context(Saver(self.checkpoint, data))
+                resumed = saver is not None and self.resume and saver.resume(self)
+                if going_on or resumed:
+                    self._check_same_layers(len(found))
+                else:
+                    self._make_network(images, len(found))
+                    self.classes_ = found
+                trainer, validation = self._prepared(images, labels, weights, validation)
+            self._train(trainer, validation, images, labels, self.max_iter, saver)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> "CNNClassifier":
@@ -384,6 +410,39 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
             Predictor(self.network_, self._threads()), self._loss(), self.classes_,
             (C, H, W) if first else (H, W, C), uint8=self.scales_uint8_, first=first,
         )  # fmt: skip
+
+    def save(self, path: StrPath) -> None:
+        """Write the fitted classifier to a file, which `pyconvx.load` reads.
+
+        The file holds parameters, weights and the state of training; no code. It is replaced as a whole or,
+        whatever happens, left as it was.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError
+            If a parameter is a function, or an object that no registered name leads to.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import numpy as np, pyconvx, tempfile
+        >>> from pyconvx import CNNClassifier
+        >>> X = np.random.default_rng(0).random((20, 8, 8), np.float32)
+        >>> clf = CNNClassifier(filters=(4,), tol=1.0, n_iter_no_change=2, random_state=0).fit(X, [0, 1] * 10)
+        >>> path = tempfile.mkdtemp() + "/model.pyconvx"
+        >>> clf.save(path)
+        >>> bool((pyconvx.load(path).predict(X) == clf.predict(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        write_file(path, pack(*saved(self)))
 
     def __sklearn_tags__(self) -> Any:
         """Dense, finite numbers; 2-D, and images of three or four axes."""

@@ -96,6 +96,45 @@ class Network:
             trainable = name in self._layout.trainable
             array[...] = initial_values(name, specs[name], default, trainable, seed)
 
+    @classmethod
+    def from_arrays(
+        cls,
+        layers: Sequence[Layer],
+        input_shape: Shape,
+        arrays: Mapping[str, Array],
+        *,
+        dtype: npt.DTypeLike,
+        frozen: Collection[str] = (),
+    ) -> "Network":
+        """A network with given parameters and running statistics, by full name; they are copied.
+
+        Raises
+        ------
+        ModelFileError
+            If they are not those that the layers have.
+        ValueError
+            If a layer cannot take its input.
+        """
+        network = cls.__new__(cls)
+        network.layers, network.input_shape = tuple(layers), tuple(input_shape)
+        network.frozen, network.dtype = tuple(frozen), np.dtype(dtype)
+        network._lay_out()
+        specs = network._layout.parameters | network._layout.states
+        for name, spec in specs.items():
+            array = arrays.get(name)
+            if array is None or array.shape != spec.shape or array.dtype != network.dtype:
+                found = "none" if array is None else f"{array.shape}, {array.dtype}"
+                wanted = f"{spec.shape}, {network.dtype}"
+                raise ModelFileError(f"{name} must be an array of shape {wanted}: there is {found}")
+        if len(arrays) != len(specs):
+            raise ModelFileError(f"no layer has the arrays {', '.join(sorted(set(arrays) - set(specs)))[:200]}")
+        network.buffer = aligned_empty(network._layout.size, network.dtype)
+        network.state_buffer = aligned_empty(network._layout.state_size, network.dtype)
+        network._make_views()
+        for name, array in (network._parameters | network._states).items():
+            array[...] = arrays[name]
+        return network
+
     def _lay_out(self) -> None:
         """What follows from layers and input shape."""
         self.names = layer_names(self.layers)

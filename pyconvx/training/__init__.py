@@ -6,7 +6,7 @@ trainer   the loop
 """
 
 from pyconvx.training.samples import Samples
-from pyconvx.training.state import TrainingState
+from pyconvx.training.state import Best, TrainingState
 from pyconvx.training.trainer import Settings, Trainer
 
-__all__ = ["Samples", "Settings", "Trainer", "TrainingState"]
+__all__ = ["Best", "Samples", "Settings", "Trainer", "TrainingState"]

@@ -99,6 +99,9 @@ class Trainer:
         max_epochs: int,
         score: Callable[[], float] | None = None,
         after_epoch: Callable[[Epoch], bool] | None = None,
+        *,
+        already: int = 0,
+        reached: Callable[[int, bool], None] | None = None,
     ) -> tuple[int, bool]:
         """Train for at most `max_epochs`.
 
@@ -108,11 +111,15 @@ class Trainer:
             Validation score of the network as it is, greater is better; asked after every epoch.
         after_epoch : callable, optional
             Told of every epoch; True stops.
+        already : int, default=0
+            Epochs of the `max_epochs` that were run before.
+        reached : callable, optional
+            Told last of all at the end of an epoch: how many there were, and whether training ends early.
 
         Returns
         -------
         epochs : int
-            How many were run.
+            How many there were.
         stopped : bool
             Whether training ended before they were used up.
 
@@ -123,7 +130,7 @@ class Trainer:
         """
         state, settings = self.state, self.settings
         self.max_epochs = max_epochs
-        for done in range(1, max_epochs + 1):
+        for done in range(already + 1, max_epochs + 1):
             started = time.perf_counter()
             value = self._whole_epoch()
             speed = len(self.index) / max(time.perf_counter() - started, 1e-9)
@@ -135,7 +142,10 @@ class Trainer:
             told = Epoch(done, value, result, speed)
             if settings.verbose:
                 print(_line(told, max_epochs), flush=True)
-            if (after_epoch is not None and after_epoch(told)) or self._stalled():
+            stopped = (after_epoch is not None and after_epoch(told)) or self._stalled()
+            if reached is not None:
+                reached(done, stopped)
+            if stopped:
                 return done, True
         return max_epochs, False
 

@@ -1,0 +1,189 @@
+"""What a classifier keeps in a file, and how it comes back: its parameters, its network, the state of training."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from pyconvx._types import Array
+from pyconvx.exceptions import ModelFileError
+from pyconvx.layers import Activation
+from pyconvx.layers.sequence import leaves
+from pyconvx.network import Network
+from pyconvx.persistence import Reader, Writer
+from pyconvx.training import Best, TrainingState
+
+NOT_SAVED = ("checkpoint", "resume")  # they say where a fit is kept, not what it learns
+_TRAINING = "training."  # what arrays of the state of training are called
+_FAMILY_OF = {
+    "activation": "activations",
+    "initializer": "initializers",
+    "loss": "losses",
+    "solver": "solvers",
+    "learning_rate": "schedules",
+}
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 62
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is float
+
+
+def _is_curve(value: Any) -> bool:
+    return type(value) is list and all(map(_is_number, value))
+
+
+def _or_none(rule: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or rule(value)
+
+
+# fitted attributes that do not follow from the network, and what they must be
+_ATTRIBUTES: dict[str, Callable[[Any], bool]] = {
+    "classes_": lambda value: isinstance(value, np.ndarray) and value.ndim == 1 and len(value) > 0,
+    "n_features_in_": _is_count,
+    "feature_names_in_": lambda value: isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype == object,
+    "scales_uint8_": lambda value: type(value) is bool,
+    "n_iter_": _is_count,
+    "t_": _is_count,
+    "loss_": _is_number,
+    "best_loss_": _or_none(_is_number),
+    "loss_curve_": _is_curve,
+    "validation_scores_": _or_none(_is_curve),
+    "best_validation_score_": _or_none(_is_number),
+}
+_OPTIONAL = {"feature_names_in_"}
+_STATE: dict[str, Callable[[Any], bool]] = {
+    "seed": _is_count,
+    "solver": lambda value: isinstance(value, str),
+    "epoch": _is_count,
+    "step": _is_count,
+    "samples_seen": _is_count,
+    "stalls": _is_count,
+    "no_improvement": _is_count,
+    "best_loss": _is_number,
+    "best_score": _is_number,
+    "loss_curve": _is_curve,
+    "validation_scores": _is_curve,
+}
+
+
+def saved(clf: Any) -> tuple[Any, dict[str, Array]]:
+    """Document and arrays of a fitted classifier."""
+    writer, network, state = Writer(), clf.network_, clf._state
+    parameters = clf.get_params(deep=False)
+    document = {
+        "estimator": type(clf).__name__,
+        "parameters": {
+            name: writer.write(value, name) for name, value in parameters.items() if name not in NOT_SAVED
+        },
+        "attributes": {
+            name: writer.write(_plain(getattr(clf, name)), name) for name in _ATTRIBUTES if hasattr(clf, name)
+        },
+        "network": {
+            "layers": writer.write(network.layers, "layers"),
+            "input_shape": list(network.input_shape),
+            "frozen": list(network.frozen),
+            "dtype": network.dtype.name,
+        },
+        "training": {name: writer.write(_plain(getattr(state, name)), name) for name in _STATE},
+    }
+    for name, family in _FAMILY_OF.items():
+        if isinstance(parameters[name], str) and parameters[name] != "auto":
+            writer.named(family, parameters[name])
+    for _, layer in leaves(network.layers):
+        if isinstance(layer, Activation) and isinstance(layer.activation, str):
+            writer.named("activations", layer.activation)
+    document["plugins"] = sorted([*used, *found] for used, found in writer.plugins.items())
+    arrays = dict(writer.arrays) | dict(network.parameters) | {_TRAINING + "slots": state.slots}
+    if state.best is not None:
+        arrays |= {_TRAINING + key: value for key, value in vars(state.best).items()}
+    return document, arrays
+
+
+def restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array]) -> Any:
+    """The classifier of a document and arrays; ModelFileError where they do not fit together."""
+    try:
+        return _restored(kinds, document, dict(arrays))
+    except (KeyError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError) as error:
+        raise ModelFileError(f"it holds no classifier: {type(error).__name__}: {error}") from error
+
+
+def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array]) -> Any:
+    if document["estimator"] not in kinds:
+        raise ModelFileError(f"it holds no classifier, but {str(document['estimator'])[:80]!r}")
+    reader = Reader(arrays, document["plugins"])
+    parameters = {name: reader.read(value) for name, value in document["parameters"].items()}
+    clf = kinds[document["estimator"]](**parameters)
+    attributes = {name: reader.read(value) for name, value in document["attributes"].items()}
+    _check(attributes, _ATTRIBUTES, _OPTIONAL)
+    state = {name: reader.read(value) for name, value in document["training"].items()}
+    _check(state, _STATE)
+    own = {name: arrays.pop(name) for name in list(arrays) if name.startswith((_TRAINING, "values."))}
+    stored = document["network"]
+    shape = stored["input_shape"]
+    if not (isinstance(shape, list) and len(shape) == 3 and all(_is_count(size) and size for size in shape)):
+        raise ModelFileError(f"input_shape must be three sizes, got {shape!r}")
+    if not (isinstance(stored["frozen"], list) and all(isinstance(name, str) for name in stored["frozen"])):
+        raise ModelFileError(f"frozen must be names, got {stored['frozen']!r}")
+    if stored["dtype"] not in ("float32", "float64"):
+        raise ModelFileError(f"dtype must be 'float32' or 'float64', got {stored['dtype']!r}")
+    network = Network.from_arrays(
+        reader.read(stored["layers"]), tuple(shape), arrays, dtype=stored["dtype"], frozen=stored["frozen"]
+    )
+    clf.network_, clf._state = network, _training_state(state, own, network)
+    clf.input_shape_ = network.input_shape
+    for name, value in attributes.items():
+        setattr(clf, name, value)
+    clf.n_parameters_, clf.n_layers_ = network.n_parameters, len(network.layers)
+    clf.n_outputs_, clf.out_activation_ = len(clf.classes_), "softmax"
+    clf._check_parameters()
+    _check_whole(clf)
+    return clf
+
+
+def _check(
+    values: Mapping[str, Any], rules: Mapping[str, Callable[[Any], bool]], optional: Collection[str] = ()
+) -> None:
+    """Refuse a table with other names, or with values that break their rule."""
+    if not rules.keys() - set(optional) <= values.keys() <= rules.keys():
+        raise ModelFileError(f"it names {', '.join(sorted(values))[:200]}, expected {', '.join(sorted(rules))}")
+    for name, value in values.items():
+        if not rules[name](value):
+            raise ModelFileError(f"{name} cannot be {str(value)[:80]}")
+
+
+def _training_state(values: dict[str, Any], arrays: dict[str, Array], network: Network) -> TrainingState:
+    """The state, with the solver's memory and the best weights copied."""
+    keys = ("slots", "buffer", "state_buffer")
+    found = {key: np.array(arrays[_TRAINING + key]) for key in keys if _TRAINING + key in arrays}
+    slots = found.get("slots", np.empty(0))
+    if slots.ndim != 2 or slots.shape[1] != network.n_trainable or slots.dtype != network.dtype:
+        raise ModelFileError(f"the solver's memory has shape {slots.shape}, {slots.dtype}")
+    best = None
+    if "buffer" in found:
+        best = Best(found["buffer"], found["state_buffer"])
+        same = best.buffer.shape == network.buffer.shape and best.state_buffer.shape == network.state_buffer.shape
+        if not same or {best.buffer.dtype, best.state_buffer.dtype} != {network.dtype}:
+            raise ModelFileError("the best weights are another network's")
+    return TrainingState(slots=slots, best=best, **values)
+
+
+def _check_whole(clf: Any) -> None:
+    """Refuse parts that belong to different classifiers."""
+    network = clf.network_
+    if network.output_shape != (len(clf.classes_),):
+        raise ModelFileError(f"{len(clf.classes_)} classes, but the network gives {network.output_shape}")
+    if clf.n_features_in_ != np.prod(network.input_shape):
+        raise ModelFileError(f"{clf.n_features_in_} features, but the network takes {network.input_shape}")
+    if len(getattr(clf, "feature_names_in_", ())) not in (0, clf.n_features_in_):
+        raise ModelFileError(f"{len(clf.feature_names_in_)} names for {clf.n_features_in_} features")
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy's as Python's, so that what is read follows one rule."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return [_plain(item) for item in value] if isinstance(value, list) else value

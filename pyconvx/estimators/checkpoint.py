@@ -1,0 +1,207 @@
+"""Checkpoints: what a fit has reached, in a file, so that a later fit goes on as if nothing had happened."""
+
+import hashlib
+import json
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyconvx._types import Array
+from pyconvx.estimators._saving import restored, saved
+from pyconvx.estimators._targets import Validation
+from pyconvx.exceptions import CheckpointError, ModelFileError
+from pyconvx.persistence import StrPath, Writer, pack, read_file, unpack, write_file
+
+try:
+    import fcntl
+except ImportError:  # no such locks on this system: two fits then may write one file, each as a whole
+    fcntl = None  # type: ignore[assignment]
+
+# parameters that change nothing of what is learnt
+_FREE = {"n_jobs", "verbose", "checkpoint", "resume"}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where `fit` keeps what it has reached, and how often.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A model file, which `pyconvx.load` reads too.
+    every : "epoch" or float, default="epoch"
+        At the end of each epoch, or of the first one after so many seconds.
+    """
+
+    path: StrPath
+    every: Any = "epoch"
+
+
+def is_checkpoint(value: Any) -> bool:
+    """Whether a parameter is a legal checkpoint."""
+    if not isinstance(value, Checkpoint):
+        return False
+    number = isinstance(value.every, (int, float)) and not isinstance(value.every, bool) and value.every >= 0
+    return isinstance(value.path, (str, os.PathLike)) and (value.every == "epoch" or number)
+
+
+class Saver:
+    """Writes one fit's checkpoints; the path is its own while it is open.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    fingerprint : dict
+        Of parameters and data, see `fingerprint_of`.
+
+    Attributes
+    ----------
+    done : int
+        Epochs of this fit that the checkpoint holds.
+    stopped : bool or None
+        Whether training ended early; None while it goes on.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, fingerprint: dict[str, Any]) -> None:
+        self._path, self._every = Path(checkpoint.path), checkpoint.every
+        self._fingerprint = fingerprint
+        self._lock = -1
+        self._written = -np.inf
+        self.done = 0
+        self.stopped: bool | None = None
+
+    def __enter__(self) -> "Saver":
+        self._lock = _locked(self._path)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _release(self._path, self._lock)
+
+    def resume(self, clf: Any) -> bool:
+        """Give a classifier the network and state of the checkpoint; False where there is none."""
+        where = os.fspath(self._path)
+        try:
+            data = read_file(self._path)
+        except FileNotFoundError:
+            return False
+        document, arrays = unpack(data, where)
+        progress = document.get("progress") if isinstance(document, dict) else None
+        if not isinstance(progress, dict) or set(progress) != {"fingerprint", "done", "stopped"}:
+            raise ModelFileError(f"{where}: it holds a classifier, but no checkpoint of a fit")
+        _same_fit(where, progress["fingerprint"], self._fingerprint)
+        try:
+            twin = restored({type(clf).__name__: type(clf)}, document, arrays)
+        except ModelFileError as error:
+            raise ModelFileError(f"{where}: {error}") from error
+        if type(progress["done"]) is not int or progress["stopped"] not in (None, True, False):
+            raise ModelFileError(f"{where}: damaged progress {progress['done']!r}, {progress['stopped']!r}")
+        clf.network_, clf._state, clf.classes_ = twin.network_, twin._state, twin.classes_
+        self.done, self.stopped = progress["done"], progress["stopped"]
+        return True
+
+    def save(self, clf: Any, done: int, stopped: bool | None = None, *, now: bool = False) -> None:
+        """Write the checkpoint where it is due; training goes on where that fails."""
+        self.done, self.stopped = done, stopped
+        due = self._every == "epoch" or time.monotonic() - self._written >= self._every
+        if not (due or now):
+            return
+        document, arrays = saved(clf)
+        document["progress"] = {"fingerprint": self._fingerprint, "done": done, "stopped": stopped}
+        try:
+            write_file(self._path, pack(document, arrays))
+        except OSError as error:
+            warnings.warn(
+                f"checkpoint {os.fspath(self._path)!r} was not written: {error}. Training goes on; what was there "
+                "before is still there",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        self._written = time.monotonic()
+
+
+def fingerprint_of(clf: Any, data: Sequence[Array], validation: Validation | None) -> Any:
+    """What two fits have in common that end alike: parameters, and a hash of the data."""
+    writer = Writer()
+    parameters = {}
+    for name, value in clf.get_params(deep=False).items():
+        if name not in _FREE:
+            parameters[name] = json.dumps(writer.write(value, name), allow_nan=False)
+    digest = hashlib.sha256()
+    for array in (*writer.arrays.values(), *data):
+        _add(digest, array)
+    if validation is not None:
+        for array in (validation.X, validation.y, validation.weights):
+            _add(digest, array)
+    return {"parameters": parameters, "shape": list(data[0].shape), "data": digest.hexdigest()}
+
+
+def _add(digest: Any, array: Array) -> None:
+    """Kind, shape and numbers of an array, a piece at a time."""
+    digest.update(f"{array.dtype.str} {array.shape} ".encode())
+    if array.dtype.kind == "O":
+        digest.update(repr(array.tolist()).encode())
+        return
+    rows = max(1, (1 << 22) // max(1, array[:1].nbytes)) if array.ndim else 1
+    for start in range(0, len(array), rows):
+        digest.update(np.ascontiguousarray(array[start : start + rows]).data)
+
+
+def _same_fit(where: str, there: Any, here: dict[str, Any]) -> None:
+    """Refuse to go on with another fit's checkpoint; the text names what differs."""
+    if there == here:
+        return
+    if not isinstance(there, dict) or not isinstance(there.get("parameters"), dict):
+        raise ModelFileError(f"{where}: it holds no checkpoint of a fit")
+    old, new = there["parameters"], here["parameters"]
+    names = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
+    changed = [f"{name} was {old.get(name)}, is {new.get(name)}" for name in names]
+    if there.get("shape") != here["shape"]:
+        changed.append(f"X had shape {there.get('shape')}, has {here['shape']}")
+    raise CheckpointError(
+        f"{where} is the checkpoint of another fit: {'; '.join(changed) or 'the data are others'}. "
+        "Restore what differs, give another path, or set resume=False"
+    )
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def _locked(path: Path) -> int:
+    """Descriptor of a lock that ends with the process; CheckpointError where another fit holds it."""
+    lock = _lock_of(path)
+    while True:
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            what = f"no checkpoint can be written here: {error.strerror}"
+            raise CheckpointError(error.errno, what, str(path)) from error
+        if fcntl is None:
+            return descriptor
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
+                return descriptor
+        except BlockingIOError as error:
+            os.close(descriptor)
+            what = "another fit is writing this checkpoint: give each fit a path of its own, and none to a search"
+            raise CheckpointError(error.errno, what, str(path)) from error
+        except FileNotFoundError:
+            pass  # its last owner has just removed it
+        os.close(descriptor)
+
+
+def _release(path: Path, descriptor: int) -> None:
+    """Remove the lock while it is still held, so that nobody locks a file that is gone unnoticed."""
+    try:
+        os.unlink(_lock_of(path))
+    except OSError:
+        pass  # somebody else has removed it, or the directory has become read-only: a lock holds no data
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,106 @@
+"""Files that are replaced as a whole or not at all, whenever the process dies or the disk fills."""
+
+import os
+import secrets
+import socket
+import stat
+from pathlib import Path
+
+StrPath = str | os.PathLike[str]
+
+
+def write_file(path: StrPath, data: bytes) -> None:
+    """Replace a file: a temporary one beside it is written, synced to disk, and renamed.
+
+    Raises
+    ------
+    OSError
+        The file is then as it was before; so also where the path is no regular file.
+    """
+    target = Path(path)
+    mode = _mode_of(target)
+    _remove_leftovers(target)
+    temporary = target.with_name(f"{_stem(target)}{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        _write(temporary, data, mode)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(target.parent)
+
+
+def read_file(path: StrPath) -> bytes:
+    """The bytes of a regular file; OSError for anything else, without waiting for a pipe's other end."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{os.fspath(path)!r} is no regular file")
+    with open(descriptor, "rb") as file:
+        return file.read()
+
+
+def _mode_of(target: Path) -> int | None:
+    """Permissions of the file that is replaced, None where there is none."""
+    try:
+        mode = os.lstat(target).st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(mode):
+        kind = "a symbolic link" if stat.S_ISLNK(mode) else "no regular file"
+        raise OSError(f"{os.fspath(target)!r} is {kind}: give the path of a file")
+    return stat.S_IMODE(mode)
+
+
+def _write(temporary: Path, data: bytes, mode: int | None) -> None:
+    """A new file, on the disk when this returns."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, flags, 0o666)
+    try:
+        if mode is not None:
+            os.chmod(temporary, mode)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the rename last; a directory cannot be opened everywhere."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _stem(target: Path) -> str:
+    """How the names of this machine's temporary files for a target begin; the writer's process follows."""
+    return f".{target.name}.{socket.gethostname()}."
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Delete the temporary files of writers that were killed."""
+    start = _stem(target)
+    for name in os.listdir(target.parent):
+        if not (name.startswith(start) and name.endswith(".tmp")):
+            continue
+        process = name[len(start) :].partition(".")[0]
+        if process.isdigit() and not _lives(int(process)):
+            target.with_name(name).unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    """Whether a process with that number runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -1,0 +1,226 @@
+"""Python values as JSON and back: numbers, strings, sequences, dicts, arrays, and plugins by name.
+
+JSON's own kinds stand for themselves. Everything else is an object with one key that says what it is:
+
+    {"tuple": [...]}                       {"dict": [[key, value], ...]}
+    {"float": "inf"}                       also "-inf" and "nan"
+    {"array": name}                        numbers, which lie in the file as an array of that name
+    {"strings": [dtype, shape, [...]]}     an array of text
+    {"objects": [shape, [...]]}            an array of other values
+    {"number": [dtype, value]}             a number of NumPy's
+    {"random_state": [name, ...]}          a generator of NumPy's, its key as an array
+    {"plugin": {...}}                      a family, a name in its registry, and what the object was made with
+
+A file never names a module or a class: what a name stands for, the registry of this process decides.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pyconvx import activations, initializers, layers, losses, schedules, solvers
+from pyconvx._types import Array
+from pyconvx.exceptions import ModelFileError, PluginError
+from pyconvx.registry import Registry
+
+FAMILIES: dict[str, Registry[Any]] = {
+    family.registry.group.partition(".")[2]: family.registry
+    for family in (activations, initializers, layers, losses, schedules, solvers)
+}
+
+
+class Writer:
+    """Turns values into JSON.
+
+    Attributes
+    ----------
+    arrays : dict
+        What goes into the file beside the document.
+    plugins : dict
+        Family and name of each plugin that is no built-in, with its package and version.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Array] = {}
+        self.plugins: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def write(self, value: Any, where: str) -> Any:
+        """The JSON of a value; TypeError with `where` for what a file cannot hold."""
+        if value is None or isinstance(value, (bool, str)) or type(value) is int:
+            return value
+        if type(value) is float:
+            return value if math.isfinite(value) else {"float": str(value)}
+        if type(value) is list:
+            return [self.write(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        if type(value) is tuple:
+            return {"tuple": self.write(list(value), where)}
+        if type(value) is dict:
+            return {"dict": [[self.write(k, where), self.write(v, f"{where}[{k!r}]")] for k, v in value.items()]}
+        if isinstance(value, np.generic):
+            return {"number": [value.dtype.str, self.write(value.item(), where)]}
+        if isinstance(value, np.ndarray):
+            return self._array(value, where)
+        if isinstance(value, (np.dtype, type)) and np.dtype(value).kind in "fiu":
+            return np.dtype(value).name
+        if isinstance(value, np.random.RandomState):
+            name, key, position, has_gauss, gauss = value.get_state(legacy=True)
+            return {"random_state": [name, self._array(np.asarray(key), where), position, has_gauss, gauss]}
+        return {"plugin": self._plugin(value, where)}
+
+    def named(self, family: str, name: str) -> None:
+        """Note a plugin that a parameter names."""
+        row = FAMILIES[family].claimed(name)
+        if row.status != "built-in":
+            self.plugins[family, name] = row.package, row.version
+
+    def _array(self, value: Array, where: str) -> Any:
+        if value.dtype.kind in "US":
+            return {"strings": [value.dtype.str, list(value.shape), np.ravel(value).astype(str).tolist()]}
+        if value.dtype.kind == "O":
+            flat = [self.write(item, f"{where}[{i}]") for i, item in enumerate(value.ravel())]
+            return {"objects": [list(value.shape), flat]}
+        if value.dtype.kind not in "fiub" or value.dtype.itemsize > 8:
+            raise TypeError(f"{where}: a model file holds no array of {value.dtype}")
+        name = f"values.{len(self.arrays)}"
+        self.arrays[name] = value
+        return {"array": name}
+
+    def _plugin(self, value: Any, where: str) -> Any:
+        for family, registry in FAMILIES.items():
+            row, whole = registry.identify(value)
+            if row is None:
+                continue
+            if row.status != "built-in":
+                self.plugins[family, row.name] = row.package, row.version
+            made = None if whole else self.write(_made_with(value, where), where)
+            return {"family": family, "name": row.name, "made_with": made}
+        raise TypeError(
+            f"{where}={value!r}: a model file holds no code, and this is no registered plugin. Register its "
+            "class, give a name instead, or use pickle"
+        )
+
+
+class Reader:
+    """Turns JSON back into values; whatever does not fit is a ModelFileError.
+
+    Parameters
+    ----------
+    arrays : dict
+        The file's.
+    plugins : sequence of (family, name, package, version)
+        Those that the file says it needs; they must be there.
+    """
+
+    def __init__(self, arrays: dict[str, Array], plugins: Any = ()) -> None:
+        self._arrays = arrays
+        self._packages = {}
+        for family, name, package, version in plugins:
+            self._packages[family, name] = f"{package} {version}"
+            self.look_up(family, name)
+
+    def look_up(self, family: Any, name: Any) -> Any:
+        """A plugin by name; PluginError with the package that it came from."""
+        if not (isinstance(family, str) and family in FAMILIES and isinstance(name, str)):
+            raise ModelFileError(f"no plugin is called {name!r} in {family!r}")
+        try:
+            return FAMILIES[family].get(name)
+        except PluginError as error:
+            package = self._packages.get((family, name), "a package that the file does not name")
+            kind = FAMILIES[family].kind
+            raise PluginError(f"the model needs {kind} {name!r} of {package}: {error}") from error
+
+    def read(self, stored: Any) -> Any:
+        """The value of some JSON."""
+        if isinstance(stored, list):
+            return [self.read(item) for item in stored]
+        if not isinstance(stored, dict):
+            return stored
+        if len(stored) != 1:
+            raise ModelFileError(f"a value must have one kind, got {sorted(stored)}")
+        ((kind, content),) = stored.items()
+        if kind not in _KINDS:
+            raise ModelFileError(f"unknown kind of value {kind!r}")
+        try:
+            return _KINDS[kind](self, content)
+        except PluginError:
+            raise
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+            raise ModelFileError(f"damaged {kind}: {error}") from error
+
+    def _tuple(self, content: Any) -> Any:
+        return tuple(self.read(item) for item in _listed(content))
+
+    def _dict(self, content: Any) -> Any:
+        return {self.read(key): self.read(value) for key, value in _listed(content)}
+
+    def _float(self, content: Any) -> Any:
+        return {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[content]
+
+    def _array(self, content: Any) -> Any:
+        return np.array(self._arrays[content])
+
+    def _strings(self, content: Any) -> Any:
+        text, shape, values = _listed(content)
+        if np.dtype(text).kind not in "US" or not all(isinstance(value, str) for value in _listed(values)):
+            raise TypeError(f"{text!r} for strings")
+        return np.array(values, text).reshape(shape) if values else np.empty(shape, text)
+
+    def _objects(self, content: Any) -> Any:
+        shape, values = _listed(content)
+        found = np.empty(len(_listed(values)), object)
+        for i, value in enumerate(values):
+            found[i] = self.read(value)
+        return found.reshape(shape)
+
+    def _number(self, content: Any) -> Any:
+        text, value = _listed(content)
+        kind = np.dtype(text)
+        if kind.kind not in "fiubUS":
+            raise TypeError(f"{text!r} for a number")
+        return kind.type(self.read(value))
+
+    def _random_state(self, content: Any) -> Any:
+        name, key, position, has_gauss, gauss = _listed(content)
+        state = np.random.RandomState(0)
+        state.set_state((name, self.read(key), position, has_gauss, gauss))
+        return state
+
+    def _plugin(self, content: Any) -> Any:
+        found = self.look_up(content["family"], content["name"])
+        if content["made_with"] is None:
+            return found
+        kind = found if isinstance(found, type) else type(found)
+        return kind(**self.read(content["made_with"]))
+
+
+_KINDS: dict[str, Callable[[Reader, Any], Any]] = {
+    "tuple": Reader._tuple,
+    "dict": Reader._dict,
+    "float": Reader._float,
+    "array": Reader._array,
+    "strings": Reader._strings,
+    "objects": Reader._objects,
+    "number": Reader._number,
+    "random_state": Reader._random_state,
+    "plugin": Reader._plugin,
+}
+
+
+def _listed(content: Any) -> list[Any]:
+    if not isinstance(content, list):
+        raise TypeError(f"a list was expected, got {type(content).__name__}")
+    return content
+
+
+def _made_with(value: Any, where: str) -> dict[str, Any]:
+    """The arguments that make an equal object."""
+    if dataclasses.is_dataclass(value):
+        return {item.name: getattr(value, item.name) for item in dataclasses.fields(value) if item.init}
+    if hasattr(value, "get_params"):
+        return dict(value.get_params(deep=False))
+    if vars(value):
+        raise TypeError(f"{where}={value!r}: to be saved, it must be a dataclass or have get_params")
+    return {}
