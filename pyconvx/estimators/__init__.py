@@ -6,6 +6,7 @@ predictor     CompiledPredictor
 loading       load
 checkpoint    Checkpoint: a fit that goes on where it was cut off
 _base         what it shares with other estimators to come: data in, network, outputs in batches
+_predictions  what a fitted classifier gives: labels, probabilities, a file of itself
 _training     how the network is trained
 _parameters   tests of constructor parameters, in scikit-learn's words
 _rules        which tests CNNClassifier's parameters have to pass

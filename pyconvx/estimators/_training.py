@@ -10,22 +10,16 @@ from sklearn.metrics import check_scoring
 
 from pyconvx._types import Array, FloatArray
 from pyconvx.estimators import _stack
-from pyconvx.estimators._base import ImageNetwork
 from pyconvx.estimators._callbacks import FRAMES, FitTask
+from pyconvx.estimators._predictions import FittedClassifier
 from pyconvx.estimators._targets import Codes, Validation, encode, hold_out
 from pyconvx.estimators.checkpoint import Saver
 from pyconvx.training import Settings, Trainer
 from pyconvx.training.trainer import Epoch
 
 
-class TrainedClassifier(ImageNetwork):
+class TrainedClassifier(FittedClassifier):
     """An estimator that trains a network on classes; the parameters are those of `CNNClassifier`."""
-
-    classes_: Array
-
-    def _loss(self) -> Any:
-        """The loss, made by the estimator."""
-        raise NotImplementedError
 
     def _prepared(
         self, images: Array, labels: Array, weights: FloatArray, validation: Validation | None
