@@ -16,10 +16,8 @@ MAX_THREADS = 64
 # Below this many multiplications a second thread costs more than it brings (docs/kernels.md).
 _CROSSOVER = 150_000
 
-# A forked child inherits OpenMP's idea of its worker threads, but not the threads: its first parallel
-# loop would wait for them for ever. Without a pool at the fork there is nothing to wait for.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=cpu.release_threads)
+    os.register_at_fork(before=cpu.before_fork, after_in_child=cpu.in_child)
 
 
 @functools.cache

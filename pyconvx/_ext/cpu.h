@@ -46,12 +46,30 @@ static int openmp_version(void)
 /* Ends the pool of worker threads; the next parallel loop makes a new one. 0 on success. */
 static int openmp_release(void)
 {
-#if defined(_OPENMP) && _OPENMP >= 201811
-    return omp_pause_resource_all(omp_pause_soft);
-#elif defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 9
+#if !defined(_OPENMP)
+    return 0;
+#elif _OPENMP >= 201811 || (defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 9)
     return omp_pause_resource_all(omp_pause_soft);
 #else
-    return 0;
+    return -1;
+#endif
+}
+
+/* A forked child inherits OpenMP's idea of its worker threads, but not the threads: its first parallel loop
+   would wait for them for ever. Without a pool at the fork there is nothing to wait for; where the pool
+   could not be ended (a fork out of a parallel loop), the child stays on one thread. */
+static int pool_at_fork = 0;
+
+static void openmp_before_fork(void)
+{
+    pool_at_fork = openmp_release() != 0;
+}
+
+static void openmp_in_child(void)
+{
+#ifdef _OPENMP
+    if (pool_at_fork)
+        omp_set_max_active_levels(0);
 #endif
 }
 

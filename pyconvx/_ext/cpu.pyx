@@ -4,7 +4,8 @@ cdef extern from "cpu.h" nogil:
     const char *cpu_level()
     int openmp_max_threads()
     int openmp_version()
-    int openmp_release()
+    void openmp_before_fork()
+    void openmp_in_child()
 
 
 def level():
@@ -22,6 +23,11 @@ def openmp():
     return openmp_version()
 
 
-def release_threads():
-    """End the worker threads, so that a fork has none to lose; True on success."""
-    return openmp_release() == 0
+def before_fork():
+    """End the worker threads, so that a fork has none to lose."""
+    openmp_before_fork()
+
+
+def in_child():
+    """Stay on one thread in a forked child whose parent could not end them."""
+    openmp_in_child()

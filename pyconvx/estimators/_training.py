@@ -115,15 +115,21 @@ class TrainedClassifier(FittedClassifier):
 
     def _publish(self, n_iter: int, validation: Validation | None) -> None:
         """Fitted attributes from the state of training."""
-        state = self._state
-        self.n_iter_, self.t_ = n_iter, state.samples_seen
-        self.loss_curve_ = list(state.loss_curve)
-        self.loss_ = state.loss_curve[-1] if state.loss_curve else np.inf
-        self.best_loss_ = None if self.early_stopping else state.best_loss
-        self.validation_scores_ = list(state.validation_scores) if validation is not None else None
-        self.best_validation_score_ = state.best_score if validation is not None else None
-        self.n_parameters_, self.n_layers_ = self.network_.n_parameters, len(self.network_.layers)
-        self.n_outputs_, self.out_activation_ = len(self.classes_), "softmax"
+        state, scored = self._state, validation is not None
+        told = {
+            "n_iter_": n_iter,
+            "t_": state.samples_seen,
+            "loss_curve_": list(state.loss_curve),
+            "loss_": state.loss_curve[-1] if state.loss_curve else np.inf,
+            "best_loss_": None if self.early_stopping else state.best_loss,
+            "validation_scores_": list(state.validation_scores) if scored else None,
+            "best_validation_score_": state.best_score if scored else None,
+            "n_parameters_": self.network_.n_parameters,
+            "n_layers_": len(self.network_.layers),
+            "n_outputs_": len(self.classes_),
+            "out_activation_": "softmax",
+        }
+        self.__dict__.update(told)  # at once: Ctrl-C finds all of them, or none
 
     def _fitted_attributes(self) -> dict[str, Any]:
         """What a copy needs to predict as this estimator does now."""

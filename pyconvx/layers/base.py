@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyconvx._ext import random
+from pyconvx._threads import resolve_threads
 from pyconvx._types import Array, FloatArray, Pair, Shape
 from pyconvx._workspace import Workspace
 from pyconvx.ops.geometry import Window
@@ -61,7 +62,7 @@ class Context:
     workspace : Workspace
         Where results are taken from; valid until the next step.
     n_threads : int
-        Checked already, from 1 to 64.
+        Threads of the layers' loops, as `pyconvx.ops` take them.
     needs_dx : bool
         Whether backward has to return the gradient of its input.
     seed, epoch, samples
@@ -81,6 +82,9 @@ class Context:
     samples: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
     states: Mapping[str, Array] = dataclasses.field(default_factory=dict)
     scope: str = ""
+
+    def __post_init__(self) -> None:
+        self.n_threads = resolve_threads(self.n_threads)
 
     def within(self, name: str) -> "Context":
         """Return this context with the scope of an inner layer."""

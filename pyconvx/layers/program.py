@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyconvx._threads import resolve_threads
 from pyconvx._types import Array, FloatArray, Shape
 from pyconvx._workspace import Workspace
 from pyconvx.layers.base import Arrays, Context, Layer, belongs_to_forward
@@ -38,7 +39,7 @@ class Program:
     """
 
     def __init__(self, n_threads: int, prepared: Prepared) -> None:
-        self.n_threads = n_threads
+        self.n_threads = resolve_threads(n_threads)
         self.prepared = prepared
         self.calls: list[Callable[[], Any]] = []
         self.workspace = Workspace()

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._ext import pointwise, training
+from .._threads import resolve_threads
 
 __all__ = ["CrossEntropy"]
 
@@ -68,8 +69,11 @@ class CrossEntropy:
             For shapes that do not fit together, or a target that is no class.
         """
         _check_arrays(logits, targets, weights, gradient)
-        threads = n_threads if logits.size >= SERIAL_LOGITS else 1
-        return training.cross_entropy(logits, targets, weights, self.label_smoothing, gradient, threads)
+        threads = resolve_threads(n_threads)
+        few = logits.size < SERIAL_LOGITS
+        return training.cross_entropy(
+            logits, targets, weights, self.label_smoothing, gradient, 1 if few else threads
+        )
 
     def probabilities(self, logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the softmax of each row, in the logits' shape (N, K) and dtype."""

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from pyconvx._threads import resolve_threads
 from pyconvx._types import FloatArray
 from pyconvx.layers.program import Program
 from pyconvx.layers.sequence import numbers_written, sequence_bind
@@ -32,13 +33,13 @@ class Predictor:
 
     def __init__(self, network: Network, n_threads: int) -> None:
         self.input_shape, self.output_shape = network.input_shape, network.output_shape
-        self.dtype, self.n_threads = network.dtype, n_threads
+        self.dtype, self.n_threads = network.dtype, resolve_threads(n_threads)
         # copies: later training must not reach what is folded and transformed now
         own = {name: array.copy() for name, array in network.parameters.items()}
         self._layers, self._params = folded(network.layers, own)
         numbers = math.prod(network.input_shape) + numbers_written(self._layers, network.input_shape)
         # where parameters do not fit a cache either, a batch reads as much of maps as of them
-        room = max(_BATCH_BYTES * n_threads, network.buffer.nbytes)
+        room = max(_BATCH_BYTES * self.n_threads, network.buffer.nbytes)
         self.rows = max(1, min(_MOST_ROWS, room // (numbers * network.dtype.itemsize)))
         self._prepared: Prepared = {}
         self._programs: dict[int, tuple[Program, FloatArray, FloatArray]] = {}

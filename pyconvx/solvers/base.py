@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Protocol
 import numpy.typing as npt
 
 from .._contracts import require
+from .._threads import resolve_threads
 from ..registry import Registry
 
 __all__ = ["Solver", "registry"]
@@ -88,4 +89,5 @@ def check_decay(**values: float) -> None:
 
 def threads_for(parameters: npt.NDArray[Any], n_threads: int) -> int:
     """Threads worth starting for one pass over the parameters."""
-    return n_threads if parameters.size >= SERIAL_PARAMETERS else 1
+    threads = resolve_threads(n_threads)
+    return threads if parameters.size >= SERIAL_PARAMETERS else 1

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyconvx._ext import training
+from pyconvx._threads import resolve_threads
 from pyconvx._types import Array, FloatArray, Shape
 
 _DIRECT = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
@@ -50,7 +51,7 @@ class Samples:
         if rows is None:
             rows = self._ordered(index, out.dtype)
             index = np.arange(len(index), dtype=np.int64)
-        training.gather(rows, index, out.reshape(len(out), -1), self.scale, n_threads)
+        training.gather(rows, index, out.reshape(len(out), -1), self.scale, resolve_threads(n_threads))
 
     def _ordered(self, index: npt.NDArray[np.int64], dtype: npt.DTypeLike) -> Array:
         """The rows copied into channels-last order, in a dtype that the kernel reads."""

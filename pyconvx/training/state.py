@@ -1,6 +1,6 @@
 """What training carries from epoch to epoch, and from one call of fit or partial_fit to the next."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -43,6 +43,16 @@ class TrainingState:
     loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     best: Best | None = None
+
+    def copy(self) -> "TrainingState":
+        """Return what `restore` takes; the best weights, which nothing writes, are shared."""
+        lists = {"loss_curve": list(self.loss_curve), "validation_scores": list(self.validation_scores)}
+        return replace(self, slots=self.slots.copy(), **lists)  # type: ignore[arg-type]
+
+    def restore(self, kept: "TrainingState") -> None:
+        """Be as at the time of a copy, in the same arrays."""
+        self.slots[:] = kept.slots
+        vars(self).update(vars(kept) | {"slots": self.slots})
 
     def adopt(self, solver: Solver, n: int) -> None:
         """Make the memory fit a solver: anew where it was another's, a copy where it cannot be written."""

@@ -4,18 +4,19 @@ Objective of a batch, as in scikit-learn's MLP: ``(sum of w * loss + alpha / 2 *
 weights) / sum of w``. Whatever interrupts an epoch, the network is left as the last whole epoch left it.
 """
 
-import copy
 import math
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pyconvx._ext import random, training
+from pyconvx._threads import resolve_threads
 from pyconvx._types import FloatArray
 from pyconvx.exceptions import DivergenceError
 from pyconvx.losses import Loss
@@ -85,7 +86,8 @@ class Trainer:
         weights: FloatArray,
     ) -> None:
         self.network, self.loss, self.solver, self.schedule = network, loss, solver, schedule
-        self.state, self.settings = state, settings
+        self.state = state
+        self.settings = replace(settings, n_threads=resolve_threads(settings.n_threads))
         self.samples, self.index, self.targets, self.weights = samples, index, targets, weights
         self.max_epochs = 1
         network.make_writable()
@@ -128,21 +130,12 @@ class Trainer:
         DivergenceError
             If the loss or a weight is no longer finite.
         """
-        state, settings = self.state, self.settings
         self.max_epochs = max_epochs
         for done in range(already + 1, max_epochs + 1):
-            started = time.perf_counter()
-            value = self._whole_epoch()
-            speed = len(self.index) / max(time.perf_counter() - started, 1e-9)
-            state.record_loss(value, settings.tol, not settings.early_stopping)
-            result = None if score is None else score()
-            better = result is not None and state.record_score(result, settings.tol, settings.early_stopping)
-            if better and settings.early_stopping:
-                state.best = Best(self.network.buffer.copy(), self.network.state_buffer.copy())
-            told = Epoch(done, value, result, speed)
-            if settings.verbose:
+            told, stalled = self._whole_epoch(done, score)
+            if self.settings.verbose:
                 print(_line(told, max_epochs), flush=True)
-            stopped = (after_epoch is not None and after_epoch(told)) or self._stalled()
+            stopped = (after_epoch is not None and after_epoch(told)) or stalled
             if reached is not None:
                 reached(done, stopped)
             if stopped:
@@ -172,21 +165,39 @@ class Trainer:
         )
         return self.settings.learning_rate_init * self.schedule.factor(progress)
 
-    def _whole_epoch(self) -> float:
-        """One epoch, or none: whatever is raised, the network and the state stand as before it."""
+    def _whole_epoch(self, number: int, score: Callable[[], float] | None) -> tuple[Epoch, bool]:
+        """Train, score and record one epoch, or none: whatever is raised, all stands as before it."""
         network, state = self.network, self.state
-        before = network.buffer.copy(), network.state_buffer.copy(), state.slots.copy(), copy.copy(state)
+        before, weights, statistics = state.copy(), network.buffer.copy(), network.state_buffer.copy()
         try:
+            started = time.perf_counter()
             value = self._epoch()
             if not training.all_finite(network.buffer, self.settings.n_threads):
                 raise self._divergence("a weight", math.nan)
+            speed = len(self.index) / max(time.perf_counter() - started, 1e-9)
+            state.epoch += 1
+            state.samples_seen += len(self.index)
+            told = Epoch(number, value, None if score is None else score(), speed)
+            self._record(told)
+            return told, self._stalled()
         except BaseException:
-            network.buffer[:], network.state_buffer[:], state.slots[:] = before[:3]
-            state.step = before[3].step
+            restored = False
+            while not restored:
+                with suppress(KeyboardInterrupt):  # Ctrl-C again: not before everything is back
+                    network.buffer[:], network.state_buffer[:] = weights, statistics
+                    state.restore(before)
+                    restored = True
             raise
-        state.epoch += 1
-        state.samples_seen += len(self.index)
-        return value
+
+    def _record(self, epoch: Epoch) -> None:
+        """Add an epoch to the curves, and keep its weights if they are the best so far."""
+        state, settings = self.state, self.settings
+        state.record_loss(epoch.loss, settings.tol, not settings.early_stopping)
+        if epoch.score is None:
+            return
+        better = state.record_score(epoch.score, settings.tol, settings.early_stopping)
+        if better and settings.early_stopping:
+            state.best = Best(self.network.buffer.copy(), self.network.state_buffer.copy())
 
     def _epoch(self) -> float:
         """Mean of the objective over the batches of one epoch."""
