@@ -5,6 +5,7 @@ import pickle
 import re
 import subprocess
 import sys
+from pathlib import Path
 from dataclasses import dataclass
 
 import joblib
@@ -116,6 +117,12 @@ except KeyboardInterrupt:
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert run.stdout.split() == ["interrupted", "True"], run.stderr
+
+
+def test_interrupted_at_random_moments():
+    script = Path(__file__).with_name("interrupted_fits.py")
+    run = subprocess.run([sys.executable, script, "100"], capture_output=True, text=True, timeout=300, check=False)
+    assert run.stdout.startswith("done"), run.stdout + run.stderr
 
 
 def test_verbose_shows_a_line_per_epoch(capsys):

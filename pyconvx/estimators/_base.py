@@ -40,8 +40,7 @@ class ImageNetwork(BaseEstimator):
         try:
             yield
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(kept)
+            self.__dict__ = kept
             raise
 
     def _check_X(self, X: Any, *, reset: bool, name: str = "X") -> Array:

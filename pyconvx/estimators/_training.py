@@ -22,15 +22,20 @@ class TrainedClassifier(FittedClassifier):
     """An estimator that trains a network on classes; the parameters are those of `CNNClassifier`."""
 
     def _prepared(
-        self, images: Array, labels: Array, weights: FloatArray, validation: Validation | None
+        self, images: Array, labels: Array, weights: FloatArray, validation: Validation | None, n_iter: int
     ) -> tuple[Trainer, Validation | None]:
-        """The loop for these rows, and the rows that are scored; some are held out where that is asked for."""
+        """The loop for these rows, and the rows that are scored; some are held out where that is asked for.
+
+        The attributes are those of the `n_iter` epochs that were run.
+        """
         codes = encode(labels, self.classes_)
         index = np.flatnonzero(weights).astype(np.int64)
         if self.early_stopping and validation is None:
             index, held = hold_out(codes, index, self.validation_fraction, self._state.seed)
             validation = Validation(images[held], labels[held], codes[held], weights[held])
-        return self._trainer(images, index, codes, weights), validation
+        trainer = self._trainer(images, index, codes, weights)
+        self._publish(n_iter, validation)
+        return trainer, validation
 
     def _train(
         self,
@@ -42,15 +47,18 @@ class TrainedClassifier(FittedClassifier):
         saver: Saver | None = None,
     ) -> None:
         """Run epochs and publish what came of them; `epochs` is None for a single one of partial_fit."""
-        done_before = getattr(self, "n_iter_", 0) if epochs is None and self._state.epoch else 0
+        done_before = self.n_iter_ if epochs is None else 0
         already = 0 if saver is None else saver.done
         before, stopped = self._state.epoch - already, bool(saver and saver.stopped)
         task = FitTask(self, epochs or 1, images, labels)
         if self.verbose:
             print(f"{self.network_.n_parameters:,} parameters, {self.network_.dtype}, {self._threads()} thread(s)")
 
-        def after_epoch(told: Epoch) -> bool:
+        def publish() -> None:
             self._publish(done_before + self._state.epoch - before, validation)
+
+        def after_epoch(told: Epoch) -> bool:
+            publish()
             stop = task.end_epoch(self._fitted_attributes, {})
             if not stop and told.number < (epochs or 1):
                 task.begin_epoch()
@@ -63,14 +71,18 @@ class TrainedClassifier(FittedClassifier):
 
         try:
             if saver is not None and not already:
-                self._publish(0, validation)
                 saver.save(self, 0, now=True)
             if saver is None or saver.stopped is None:
                 _, stopped = trainer.run(
                     epochs or 1, self._scorer(validation), after_epoch, already=already, reached=reached
                 )
-        finally:
-            self._publish(done_before + self._state.epoch - before, validation)
+        except BaseException:
+            try:
+                publish()
+            except KeyboardInterrupt:  # Ctrl-C again
+                publish()
+            raise
+        publish()
         if self.early_stopping and self._state.best is not None:
             self.network_.buffer[:] = self._state.best.buffer
             self.network_.state_buffer[:] = self._state.best.state_buffer

@@ -298,7 +298,8 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
                 else:
                     self._make_network(images, len(found))
                     self.classes_ = found
-                trainer, validation = self._prepared(images, labels, weights, validation)
+                done = 0 if saver is None else saver.done
+                trainer, validation = self._prepared(images, labels, weights, validation, done)
             self._train(trainer, validation, images, labels, self.max_iter, saver)
         return self
 
@@ -342,7 +343,8 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
                 self.classes_ = known
             else:
                 self._check_same_layers(len(known))
-            trainer, _ = self._prepared(images, labels, weights, None)
+            done = 0 if first else self.n_iter_
+            trainer, _ = self._prepared(images, labels, weights, None, done)
         self._train(trainer, None, images, labels, None)
         return self
 

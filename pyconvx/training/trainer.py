@@ -8,7 +8,6 @@ import math
 import time
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -169,6 +168,11 @@ class Trainer:
         """Train, score and record one epoch, or none: whatever is raised, all stands as before it."""
         network, state = self.network, self.state
         before, weights, statistics = state.copy(), network.buffer.copy(), network.state_buffer.copy()
+
+        def restore() -> None:
+            network.buffer[:], network.state_buffer[:] = weights, statistics
+            state.restore(before)
+
         try:
             started = time.perf_counter()
             value = self._epoch()
@@ -181,12 +185,10 @@ class Trainer:
             self._record(told)
             return told, self._stalled()
         except BaseException:
-            restored = False
-            while not restored:
-                with suppress(KeyboardInterrupt):  # Ctrl-C again: not before everything is back
-                    network.buffer[:], network.state_buffer[:] = weights, statistics
-                    state.restore(before)
-                    restored = True
+            try:
+                restore()
+            except KeyboardInterrupt:  # Ctrl-C again
+                restore()
             raise
 
     def _record(self, epoch: Epoch) -> None:
