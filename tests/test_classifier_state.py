@@ -5,8 +5,8 @@ import pickle
 import re
 import subprocess
 import sys
-from pathlib import Path
 from dataclasses import dataclass
+from pathlib import Path
 
 import joblib
 import numpy as np
