@@ -5,17 +5,13 @@ import subprocess
 import sys
 from itertools import pairwise
 
-import joblib
 import numpy as np
 import pytest
 from isa import FUSED, LEVELS, load
 from nets import MIXED, RELU, outputs, pictures
-from small import fitted, images, quick, weights_of
-from threadpoolctl import threadpool_limits
+from small import fitted, images, weights_of
 
-from pyconvx import CNNClassifier, _threads
-from pyconvx._ext import cpu
-from pyconvx._threads import MAX_THREADS, available_cpus, resolve_threads
+from pyconvx import CNNClassifier
 from pyconvx.layers import (
     Activation,
     AvgPool2D,
@@ -150,46 +146,6 @@ def test_predictions_of_large_data_are_those_of_their_rows():
     np.testing.assert_array_equal(clf.predict_proba(data[::-1])[::-1], whole)
 
 
-def one_epoch(seed, n_jobs=1):
-    clf = quick(random_state=seed, n_jobs=n_jobs)
-    return weights_of(clf.partial_fit(X, Y, [0, 1, 2]))
-
-
-def test_two_trainings_at_the_same_time():
-    serial = [one_epoch(seed) for seed in range(6)]
-    work = (joblib.delayed(one_epoch)(seed, 2) for seed in range(6))
-    assert joblib.Parallel(3, backend="threading")(work) == serial
-
-
-FORK = """
-import multiprocessing, os, sys
-import numpy as np
-from pyconvx import CNNClassifier
-X = np.random.default_rng(0).standard_normal((64, 16, 16, 3)).astype(np.float32)
-y = np.arange(64) % 2
-def job(seed):
-    clf = CNNClassifier((16,), max_iter=1, random_state=seed, n_jobs=2)
-    return clf.partial_fit(X, y, [0, 1]).decision_function(X).tobytes()
-before = job(0)
-with multiprocessing.get_context("fork").Pool(2) as pool:
-    assert pool.map(job, [0, 0, 0]) == [before] * 3
-assert job(0) == before
-child = os.fork()
-if not child:
-    os._exit(job(0) != before)
-assert os.waitpid(child, 0)[1] == 0
-print("done")
-"""
-
-
-def test_a_fork_after_parallel_work_does_not_hang():
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert run.stdout == "done\n", run.stderr
-
-
 def test_import_leaves_subnormals_alone():
     script = (
         "import numpy as np; import pyconvx\n"
@@ -199,58 +155,6 @@ def test_import_leaves_subnormals_alone():
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-
-
-def test_what_n_threads_means():
-    assert resolve_threads(1) == 1
-    assert resolve_threads(np.int64(3)) == 3
-    assert resolve_threads(5) == 5  # also beyond the processors
-    assert resolve_threads(MAX_THREADS) == resolve_threads(10**6) == resolve_threads(2**70) == MAX_THREADS
-    assert resolve_threads(-1) == min(available_cpus(), MAX_THREADS)
-    assert resolve_threads(-(2**70)) == 1
-    assert 1 <= resolve_threads(None) <= available_cpus()
-
-
-@pytest.mark.parametrize(
-    ("value", "error"), [(0, ValueError), (True, TypeError), (2.0, TypeError), ("2", TypeError)]
-)
-def test_what_n_threads_may_not_be(value, error):
-    with pytest.raises(error, match="n_threads must"):
-        resolve_threads(value)
-
-
-def test_limits_of_openmp_are_obeyed(monkeypatch):
-    monkeypatch.setattr(_threads, "available_cpus", lambda: 4)
-    with threadpool_limits(1, user_api="openmp"):
-        assert resolve_threads(None) == 1
-        assert resolve_threads(3) == 3
-    with threadpool_limits(3, user_api="openmp"):
-        assert resolve_threads(None) == 3
-        assert cpu.max_threads() == 3
-    with threadpool_limits(9, user_api="openmp"):
-        assert resolve_threads(None) == 4
-
-
-@pytest.mark.parametrize(("limit", "expected"), [("1", "1"), ("2", "2"), ("100", "all")])
-def test_the_environments_limit_is_obeyed(limit, expected):
-    script = "from pyconvx._threads import *; print(resolve_threads(None), available_cpus())"
-    environment = {**os.environ, "OMP_NUM_THREADS": limit}
-    run = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
-    )
-    threads, cpus = run.stdout.split()
-    assert threads == (cpus if expected == "all" else str(min(int(expected), int(cpus))))
-
-
-def test_workers_share_the_processors():
-    """Loky tells its workers to use their part."""
-    shares = joblib.Parallel(2)(joblib.delayed(resolve_threads)(None) for _ in range(4))
-    assert set(shares) == {max(1, joblib.cpu_count() // 2)}
-
-
-def test_huge_counts_train():
-    clf = quick(n_jobs=10**6)
-    assert weights_of(fitted(X, Y, clf=clf)) == weights_of(fitted(X, Y))
 
 
 def test_import_leaves_the_environment_alone():

@@ -88,6 +88,12 @@ def test_any_memory_gives_the_same_batches(layout, kind, tmp_path):
         assert x.tobytes() == before
 
 
+@pytest.mark.parametrize("index", [[-1], [0, 20], [2**62]])
+def test_rows_that_are_not_there(index):
+    with pytest.raises(ValueError, match=f"rows must be from 0 to 19, got {min(index)} to {max(index)}"):
+        drawn(X, index, np.float32)
+
+
 def test_batches_do_not_depend_on_threads():
     x = np.random.default_rng(0).integers(0, 256, (5000, *SHAPE)).astype(np.uint8)
     index = np.random.default_rng(1).permutation(5000)

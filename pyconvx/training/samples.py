@@ -47,6 +47,8 @@ class Samples:
         """Write the images of these rows to `out` (B, H, W, C), in its dtype, scaled."""
         if out.shape != (len(index), *self.shape):  # the kernel does not look
             raise ValueError(f"{len(index)} images of shape {self.shape} do not fit into {out.shape}")
+        if len(index) and not 0 <= index.min() <= index.max() < len(self):
+            raise ValueError(f"rows must be from 0 to {len(self) - 1}, got {index.min()} to {index.max()}")
         rows = self._rows
         if rows is None:
             rows = self._ordered(index, out.dtype)

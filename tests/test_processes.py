@@ -1,0 +1,220 @@
+"""Forks after and amid parallel work, many threads on one model, kernels that let others run."""
+
+import ast
+import importlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from nets import RELU
+from small import fitted, images, quick, weights_of
+
+from pyconvx import _ext, activations, ops
+from pyconvx.layers import (
+    Activation,
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2D,
+    MaxPool2D,
+    Residual,
+)
+from pyconvx.losses import CrossEntropy
+from pyconvx.solvers import RMSprop
+
+X, Y = images(50, (18, 17, 3))
+
+WORK = """
+import multiprocessing, os, sys, threading
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from pyconvx import CNNClassifier
+X = np.random.default_rng(0).standard_normal((64, 16, 16, 3)).astype(np.float32)
+y = np.arange(64) % 2
+def job(n_jobs):
+    clf = CNNClassifier((16,), max_iter=1, random_state=0, n_jobs=n_jobs)
+    return clf.partial_fit(X, y, [0, 1]).decision_function(X).tobytes()
+def child_is_right():
+    child = os.fork()
+    if not child:
+        os._exit(job(2) != before)
+    assert os.waitpid(child, 0)[1] == 0
+before = job(2)
+"""
+AFTER = """
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map(job, [2, 2, 3]) == [before] * 3
+assert job(2) == before
+child_is_right()
+"""
+# scikit-learn's wheel brings an OpenMP of its own
+ANOTHER = """
+HistGradientBoostingClassifier(max_iter=2).fit(X.reshape(64, -1), y)
+child_is_right()
+"""
+AMID = """
+stop = threading.Event()
+def work():
+    while not stop.is_set():
+        assert job(2) == before
+thread = threading.Thread(target=work)
+thread.start()
+for _ in range(10):
+    child_is_right()
+stop.set()
+thread.join()
+"""
+# a fork out of a parallel loop, where OpenMP cannot end its threads: the child stays on one
+WITHIN = """
+import ctypes
+from pathlib import Path
+(path,) = {p for line in open("/proc/self/maps") for p in line.split()[5:] if "libgomp" in p and "sklearn" not in p
+           and "scikit_learn" not in p}
+gomp = ctypes.CDLL(path)
+statuses = []
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def body(_):
+    if threading.current_thread() is threading.main_thread():
+        child = os.fork()
+        if not child:
+            stop, most = threading.Event(), [0]
+            def count():
+                while not stop.is_set():
+                    most.append(len(os.listdir("/proc/self/task")))
+            counter = threading.Thread(target=count)
+            counter.start()
+            right = all(job(2) == before for _ in range(20))
+            stop.set()
+            counter.join()
+            os._exit(not right or max(most) != 2)
+        statuses.append(os.waitpid(child, 0)[1])
+gomp.GOMP_parallel(body, None, 2, 0)
+assert statuses == [0], statuses
+assert job(2) == before
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("case", [AFTER, ANOTHER, AMID, WITHIN], ids=["after", "another", "amid", "within"])
+def test_forks_do_not_hang(case):
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", f"{WORK}{case}print('done')"],
+        capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "OMP_MAX_ACTIVE_LEVELS": "2"},
+    )  # fmt: skip
+    assert run.stdout == "done\n", run.stderr
+
+
+def one_epoch(seed, n_jobs=1):
+    clf = quick(random_state=seed, n_jobs=n_jobs)
+    return weights_of(clf.partial_fit(X, Y, [0, 1, 2]))
+
+
+def test_trainings_at_the_same_time():
+    serial = [one_epoch(seed) for seed in range(6)]
+    work = (joblib.delayed(one_epoch)(seed, 2) for seed in range(6))
+    assert joblib.Parallel(3, backend="threading")(work) == serial
+
+
+def test_sixteen_threads_predict_with_one_model():
+    clf = fitted(X, Y, batch_norm=True, n_jobs=2)
+    compiled = clf.compile_predictor()
+    asked = {
+        "proba": lambda rows: clf.predict_proba(X[rows]),
+        "maps": lambda rows: clf.feature_maps(X[rows], 0),
+        "compiled": lambda rows: compiled(X[rows]),
+    }
+    parts = [slice(i, i + 1 + i % 7) for i in range(40)]
+    for ask in asked.values():
+        serial = [ask(part).tobytes() for part in parts]
+        work = (joblib.delayed(lambda part, ask=ask: ask(part).tobytes())(part) for part in parts * 4)
+        assert joblib.Parallel(16, backend="threading")(work) == serial * 4
+
+
+# --- the interpreter's lock: a thread that counts advances while a kernel runs ---------------------
+
+WIDE = np.random.default_rng(0).standard_normal((64, 24, 24, 16)).astype(np.float32)
+LABELS = np.arange(64) % 3
+LAYERS = [
+    Conv2D(16, padding="same", bias=False), BatchNorm(), RELU, MaxPool2D(2),
+    Residual((Conv2D(16, padding="same"), Activation("tanh"))), DepthwiseConv2D(3), Activation("gelu"),
+    Conv2D(24, stride=2), AvgPool2D(2), Dropout(0.5), Flatten(), Dense(512), Activation("relu"), Dense(64),
+]  # fmt: skip
+
+
+def whole_trainings(n):
+    for solver in ("sgd", "adam", RMSprop()):
+        clf = fitted(WIDE, LABELS, layers=LAYERS, solver=solver, max_iter=1, n_jobs=n, batch_size=64)
+        clf.predict(WIDE)
+    fitted(WIDE, LABELS, layers=[Conv2D(16), RELU, GlobalAvgPool2D()], max_iter=1, n_jobs=n)
+
+
+def array_functions(n):
+    y, argmax = ops.max_pool2d(WIDE, 2, n_threads=n)
+    ops.max_pool2d_backward(y, argmax, WIDE.shape, n_threads=n)
+    rows = WIDE.reshape(-1, 64)
+    for activation in (activations.softmax, activations.log_softmax, activations.gelu):
+        activation.backward(rows, rows, activation.forward(rows, n_threads=n), n_threads=n)
+    ops.conv2d_backward(WIDE[:, ::-1], WIDE, np.ones((1, 1, 16, 16), np.float32), n_threads=n)
+    CrossEntropy().value_and_gradient(
+        rows, np.arange(len(rows)) % 64, np.ones(len(rows), np.float32), np.empty_like(rows), n_threads=n
+    )
+
+
+def kernels():
+    """Every compiled function that takes a count of threads, but those that only tell sizes."""
+    for source in Path(_ext.__file__).parent.glob("*.pyi"):
+        module = importlib.import_module(f"pyconvx._ext.{source.stem}")
+        for node in ast.parse(source.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.endswith("_scratch"):
+                arguments = {argument.arg for argument in (*node.args.posonlyargs, *node.args.args)}
+                yield from [(module, node.name)] if "n_threads" in arguments else []
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_kernels_let_other_threads_run(n_threads, monkeypatch):
+    count, stop, held = 0, threading.Event(), set()
+
+    def counting():
+        nonlocal count
+        while not stop.is_set():
+            count += 1
+            time.sleep(0)  # gives the lock back
+
+    def watched(kernel, name):
+        def call(*arguments, **keywords):
+            before = count
+            result = kernel(*arguments, **keywords)
+            if count != before:
+                held.discard(name)
+            return result
+
+        return call
+
+    for module, name in kernels():
+        monkeypatch.setattr(module, name, watched(getattr(module, name), f"{module.__name__}.{name}"))
+        held.add(f"{module.__name__}.{name}")
+    assert len(held) > 25
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(60)  # nobody takes the lock from one who does not give it
+    thread = threading.Thread(target=counting)
+    thread.start()
+    try:
+        started = time.monotonic()
+        while held and time.monotonic() < started + 60:
+            whole_trainings(n_threads)
+            array_functions(n_threads)
+    finally:
+        stop.set()
+        sys.setswitchinterval(interval)
+        thread.join()
+    assert not held
