@@ -2,12 +2,15 @@
 
 import ast
 import importlib
+import inspect
 import os
+import pkgutil
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from types import ModuleType
 
 import joblib
 import numpy as np
@@ -15,6 +18,7 @@ import pytest
 from nets import RELU
 from small import fitted, images, quick, weights_of
 
+import pyconvx
 from pyconvx import _ext, activations, ops
 from pyconvx.layers import (
     Activation,
@@ -30,6 +34,7 @@ from pyconvx.layers import (
     Residual,
 )
 from pyconvx.losses import CrossEntropy
+from pyconvx.registry import Registry
 from pyconvx.solvers import RMSprop
 
 X, Y = images(50, (18, 17, 3))
@@ -218,3 +223,29 @@ def test_kernels_let_other_threads_run(n_threads, monkeypatch):
         sys.setswitchinterval(interval)
         thread.join()
     assert not held
+
+
+def remembered():
+    """What the modules hold: their names, the objects behind these, and what is in containers and instances."""
+    found = {}
+    for module in [module for name, module in sys.modules.items() if name.partition(".")[0] == "pyconvx"]:
+        for name, value in vars(module).items():
+            if isinstance(value, (Registry, ModuleType)) or name.startswith("__"):
+                continue
+            inside = value if isinstance(value, (list, dict, set)) else getattr(value, "__dict__", None)
+            owned = inspect.isclass(value) or getattr(value, "__module__", "").startswith("pyconvx")
+            found[module.__name__, name] = id(value), repr(inside) if owned or inside is value else None
+    return found
+
+
+def test_nothing_is_kept_outside_of_estimators(tmp_path):
+    """No module but the registries changes while models are made, used, saved and loaded."""
+    for module in pkgutil.walk_packages(pyconvx.__path__, "pyconvx."):
+        importlib.import_module(module.name)
+    before = remembered()
+    whole_trainings(2)
+    array_functions(2)
+    clf = fitted(X, Y, checkpoint=pyconvx.Checkpoint(tmp_path / "checkpoint"), dropout=0.2)
+    clf.save(tmp_path / "model")
+    pyconvx.load(tmp_path / "model").compile_predictor()(X)
+    assert remembered() == before
