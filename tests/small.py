@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from pyconvx import CNNClassifier
+from pyconvx.estimators.checkpoint import Saver
 
 
 def images(n=30, shape=(6, 6, 1), n_classes=3, seed=0, dtype=np.float64):
@@ -37,3 +38,19 @@ def fitted(*data, clf=None, **parameters):
 def weights_of(clf):
     """All that training moved, as bytes."""
     return clf.network_.buffer.tobytes() + clf.network_.state_buffer.tobytes()
+
+
+class Cut(Exception):
+    """Ends a fit at a chosen epoch."""
+
+
+def cut_at(epoch, monkeypatch):
+    """Let every fit of this test end with Cut, once it has done so many epochs and written its checkpoint."""
+    save = Saver.save
+
+    def cut(self, clf, done, *rest, **options):
+        save(self, clf, done, *rest, **options)
+        if done == epoch:
+            raise Cut
+
+    monkeypatch.setattr(Saver, "save", cut)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import fitted, images, quick, weights_of
+from small import Cut, cut_at, fitted, images, quick, weights_of
 
 import pyconvx
 from pyconvx import Checkpoint, CheckpointError, ModelFileError
@@ -16,24 +16,6 @@ from pyconvx import Checkpoint, CheckpointError, ModelFileError
 X, Y = images()
 X_NEW, Y_NEW = images(seed=5)
 CURVES = ("loss_curve_", "validation_scores_", "n_iter_", "t_", "best_loss_", "best_validation_score_")
-
-
-class Cut(Exception):
-    """Ends a fit at a chosen epoch."""
-
-
-def cut_at(epoch, monkeypatch):
-    """Let every fit of this test end with Cut, once it has done so many epochs and written its checkpoint."""
-    from pyconvx.estimators.checkpoint import Saver
-
-    save = Saver.save
-
-    def cut(self, clf, done, *rest, **options):
-        save(self, clf, done, *rest, **options)
-        if done == epoch:
-            raise Cut
-
-    monkeypatch.setattr(Saver, "save", cut)
 
 
 CASES = {
@@ -49,6 +31,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("epoch", [0, 1, 3])
 def test_resumed_ends_as_if_never_cut(case, epoch, tmp_path, monkeypatch):
+    """A fit that is cut off and resumed ends with the bits of one that was not, whatever its parameters."""
     settings = {"max_iter": 6, **CASES[case]}
     whole = fitted(X, Y, **settings)
     checkpoint = Checkpoint(tmp_path / "fit")
@@ -167,7 +150,7 @@ def test_a_full_disk_costs_the_checkpoint_alone(tmp_path):
     script = f"""
 import resource, signal, sys, warnings
 sys.path.insert(0, {os.path.dirname(__file__)!r})
-from small import fitted, images, quick, weights_of
+from small import Cut, cut_at, fitted, images, quick, weights_of
 from pyconvx import Checkpoint, load
 from pyconvx.estimators.checkpoint import Saver
 X, y = images()

@@ -1,7 +1,6 @@
 """CNNClassifier: what fit, partial_fit and the predictions promise."""
 
 import inspect
-import pickle
 import re
 import warnings
 
@@ -14,8 +13,6 @@ from small import fitted, images, quick, weights_of
 
 from pyconvx import CNNClassifier
 from pyconvx.layers import Conv2D
-from pyconvx.schedules import Exponential
-from pyconvx.solvers import Adam
 
 X, Y = images()
 X_NEW, Y_NEW = images(seed=5)
@@ -245,31 +242,6 @@ def test_partial_fit_refuses_what_needs_all_data():
         quick(early_stopping=True).partial_fit(X, Y, [0, 1, 2])
     with pytest.raises(ValueError, match="balanced"):
         quick(class_weight="balanced").partial_fit(X, Y, [0, 1, 2])
-
-
-CONTINUED = {
-    "plain": {},
-    "all": {"dropout": 0.3, "batch_norm": True, "solver": "sgd", "batch_size": 7},
-    "schedule": {"learning_rate": "invscaling", "solver": "rmsprop", "batch_size": 11},
-    "objects": {"learning_rate": Exponential(0.7), "solver": Adam(beta_1=0.5)},
-}
-
-
-@pytest.mark.parametrize("settings", CONTINUED.values(), ids=CONTINUED)
-def test_training_in_parts_is_training_at_once(settings):
-    whole = fitted(X, Y, max_iter=4, **settings)
-    twice = fitted(X, Y, max_iter=2, warm_start=True, **settings)
-    fitted(X, Y, clf=twice)
-    parts = quick(**settings)
-    for _ in range(4):
-        parts.partial_fit(X, Y, [0, 1, 2])
-    resumed = pickle.loads(pickle.dumps(fitted(X, Y, max_iter=3, **settings)))
-    resumed.partial_fit(X, Y)
-    for other in (twice, parts, resumed):
-        assert weights_of(other) == weights_of(whole)
-        assert other.loss_curve_ == whole.loss_curve_
-        assert other.t_ == whole.t_
-    assert (whole.n_iter_, twice.n_iter_, parts.n_iter_, resumed.n_iter_) == (4, 2, 4, 4)
 
 
 def test_fit_starts_anew_without_warm_start():

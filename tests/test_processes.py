@@ -16,7 +16,7 @@ import joblib
 import numpy as np
 import pytest
 from nets import RELU
-from small import fitted, images, quick, weights_of
+from small import fitted, images
 
 import pyconvx
 from pyconvx import _ext, activations, ops
@@ -117,17 +117,6 @@ def test_forks_do_not_hang(case):
         capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "OMP_MAX_ACTIVE_LEVELS": "2"},
     )  # fmt: skip
     assert run.stdout == "done\n", run.stderr
-
-
-def one_epoch(seed, n_jobs=1):
-    clf = quick(random_state=seed, n_jobs=n_jobs)
-    return weights_of(clf.partial_fit(X, Y, [0, 1, 2]))
-
-
-def test_trainings_at_the_same_time():
-    serial = [one_epoch(seed) for seed in range(6)]
-    work = (joblib.delayed(one_epoch)(seed, 2) for seed in range(6))
-    assert joblib.Parallel(3, backend="threading")(work) == serial
 
 
 def test_sixteen_threads_predict_with_one_model():
