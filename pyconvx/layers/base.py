@@ -105,8 +105,9 @@ class Context:
         return out
 
     def update_state(self, name: str, value: Array) -> None:
-        """Write a state array of the layer that runs."""
-        self.states[self.scope + name][...] = value
+        """Write a state array of the layer that runs; what its type cannot hold becomes infinite."""
+        with np.errstate(over="ignore"):
+            self.states[self.scope + name][...] = value
 
 
 def _frozen(value: Any) -> Any:

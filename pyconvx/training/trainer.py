@@ -176,8 +176,9 @@ class Trainer:
         try:
             started = time.perf_counter()
             value = self._epoch()
-            if not training.all_finite(network.buffer, self.settings.n_threads):
-                raise self._divergence("a weight", math.nan)
+            for what, numbers in (("a weight", network.buffer), ("a running statistic", network.state_buffer)):
+                if not training.all_finite(numbers, self.settings.n_threads):
+                    raise self._divergence(what, math.nan)
             speed = len(self.index) / max(time.perf_counter() - started, 1e-9)
             state.epoch += 1
             state.samples_seen += len(self.index)
