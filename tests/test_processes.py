@@ -20,6 +20,7 @@ from small import fitted, images
 
 import pyconvx
 from pyconvx import _ext, activations, ops
+from pyconvx._ext import cpu
 from pyconvx.layers import (
     Activation,
     AvgPool2D,
@@ -109,7 +110,7 @@ assert job(2) == before
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork") or not cpu.openmp(), reason="no fork, or no OpenMP")
 @pytest.mark.parametrize("case", [AFTER, ANOTHER, AMID, WITHIN], ids=["after", "another", "amid", "within"])
 def test_forks_do_not_hang(case):
     run = subprocess.run(

@@ -1,0 +1,79 @@
+"""Memory that runs out and threads that cannot be started."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import pyconvx
+from pyconvx._ext import cpu
+
+PREAMBLE = f"""
+import resource, sys, warnings
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+import numpy as np
+from small import images, quick, weights_of
+from pyconvx import Checkpoint
+warnings.simplefilter("ignore")
+X, y = images(400, (32, 32, 3), dtype=np.float32)
+settings = {{"filters": (16, 16), "max_iter": 2, "batch_norm": True}}
+def leave(megabytes):
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (megabytes << 20), resource.RLIM_INFINITY))
+def lift():
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+MEMORY = """
+expected = weights_of(quick(**settings).fit(X, y))
+refused = 0
+clf = quick(**settings)
+for megabytes in [*range(40), *range(40, 100, 5)]:
+    leave(megabytes)
+    try:
+        clf.fit(X, y)
+    except MemoryError as error:
+        lift()
+        refused += 1
+        if hasattr(clf, "network_"):
+            assert np.isfinite(clf.predict_proba(X)).all()
+    else:
+        lift()
+        assert weights_of(clf) == expected
+assert weights_of(clf.fit(X, y)) == expected
+print(refused)
+"""
+THREADS = """
+clf = quick(**settings, warm_start=True, checkpoint=Checkpoint(sys.argv[1])).fit(X, y)
+leave(4)  # less than the stack of a thread
+clf.set_params(n_jobs=8).fit(X, y)
+"""
+
+
+def run(script, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", PREAMBLE + script, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no /proc")
+def test_memory_that_runs_out_is_a_memory_error():
+    """From none to enough: MemoryError, an estimator that works on, and in the end the same bits."""
+    found = run(MEMORY)
+    assert found.returncode == 0, found.stderr
+    assert int(found.stdout) > 3
+
+
+@pytest.mark.skipif(not cpu.openmp() or not os.path.exists("/proc/self/statm"), reason="no OpenMP, or no /proc")
+def test_threads_that_cannot_start_leave_the_checkpoint(tmp_path):
+    """OpenMP then ends the process, which nobody can catch: what stays is the file."""
+    path = tmp_path / "fit"
+    found = run(THREADS, str(path))
+    assert found.returncode != 0
+    assert "libgomp" in found.stderr
+    assert pyconvx.load(path).predict(np.zeros((1, 32, 32, 3), np.float32)).shape == (1,)
