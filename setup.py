@@ -7,18 +7,22 @@ Environment
 -----------
 PYCONVX_NO_OPENMP=1   build without threads
 PYCONVX_DEBUG=1       bounds, initialisation and None checks in the Cython code
+SOURCE_DATE_EPOCH     time that the files of an sdist bear, 1980 without it: the same sources give the same bytes
 """
 
 import copy
+import gzip
 import os
 import platform
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 SOURCE = Path("pyconvx/_ext")
 KERNELS = (
@@ -128,4 +132,29 @@ class build_levels(build_ext):
         super(build_levels, alone).build_extension(module)
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": build_levels})
+class same_bytes(sdist):
+    """An archive that depends on the files' names, contents and executable bits alone."""
+
+    def make_archive(self, base_name, format, root_dir=None, base_dir=None, owner=None, group=None):
+        if format != "gztar":
+            return super().make_archive(base_name, format, root_dir, base_dir, owner, group)
+        time = int(os.environ.get("SOURCE_DATE_EPOCH", 315_532_800))
+
+        def plain(entry):
+            entry.uid = entry.gid = 0
+            entry.uname = entry.gname = ""
+            entry.mtime = time
+            entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
+            return entry
+
+        path = f"{base_name}.tar.gz"
+        with (
+            open(path, "wb") as file,
+            gzip.GzipFile("", "wb", mtime=time, fileobj=file) as packed,
+            tarfile.open(mode="w", fileobj=packed, format=tarfile.PAX_FORMAT) as archive,
+        ):
+            archive.add(Path(root_dir or ".", base_dir), base_dir, filter=plain)  # in the order of names
+        return path
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": build_levels, "sdist": same_bytes})
