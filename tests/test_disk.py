@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small import fitted, images, weights_of
 
@@ -71,25 +72,29 @@ def test_any_call_may_fail(code, tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-sys.path.insert(0, sys.argv[3])
+sys.path.insert(0, sys.argv[2])
 import pytest
-from test_disk import NEW, at_call
+from test_disk import NEW, OLD, at_call
 from pyconvx.persistence import write_file
-at_call(int(sys.argv[1]), lambda: os.kill(os.getpid(), signal.SIGKILL), pytest.MonkeyPatch())
-write_file(sys.argv[2], NEW)
+path = sys.argv[1]
+for number in range(1, 10):
+    write_file(path, OLD)
+    assert os.listdir(os.path.dirname(path)) == ["file"]
+    child = os.fork()
+    if child == 0:
+        at_call(number, lambda: os.kill(os.getpid(), signal.SIGKILL), pytest.MonkeyPatch())
+        write_file(path, NEW)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert open(path, "rb").read() == (NEW if number > 6 else OLD)
+print("done")
 """
 
 
 def test_killed_at_every_call(tmp_path):
     """The file is the old or the new one, whole; the next writer removes what the killed one left behind."""
-    path = tmp_path / "file"
-    for number in range(1, 10):
-        path.write_bytes(OLD)
-        run = subprocess.run([sys.executable, "-c", KILLED, str(number), path, HERE], check=False)
-        assert run.returncode == -9
-        assert path.read_bytes() == (NEW if number > 6 else OLD)
-        write_file(path, OLD)
-        assert os.listdir(tmp_path) == ["file"]
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", KILLED, str(tmp_path / "file"), HERE]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert run.stdout == "done\n", run.stderr
 
 
 def test_a_failed_checkpoint_is_told_and_nothing_more(tmp_path, monkeypatch):
@@ -199,3 +204,45 @@ def test_file_systems(case, tmp_path):
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert run.stdout == "done\n", run.stdout + run.stderr
+
+
+WRITERS = f"""
+import sys
+sys.path.insert(0, {HERE!r})
+from small import fitted, images
+path, number = sys.argv[1], int(sys.argv[2])
+clf = fitted(*images(), random_state=number)
+print(flush=True)
+for _ in range(12):
+    clf.save(path)
+"""
+
+
+def test_writers_at_the_same_time(tmp_path):
+    """A reader finds one or the other, always whole; nobody takes away what another is writing."""
+    path = tmp_path / "model"
+    expected = [weights_of(fitted(X, Y, random_state=number)) for number in range(3)]
+    fitted(X, Y, random_state=0).save(path)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITERS, path, str(number)], stdout=subprocess.PIPE)
+        for number in range(3)
+    ]
+    for writer in writers:
+        writer.stdout.readline()
+    while any(writer.poll() is None for writer in writers):
+        assert weights_of(pyconvx.load(path)) in expected
+    for writer in writers:
+        writer.stdout.close()
+        assert writer.wait() == 0
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_saving_over_a_file_that_is_mapped(tmp_path):
+    """Who reads the old file keeps it; the new one has the name."""
+    path = tmp_path / "model"
+    fitted(X, Y).save(path)
+    before = path.read_bytes()
+    mapped = np.memmap(path, np.uint8, "r")
+    fitted(X, Y, random_state=1).save(path)
+    assert mapped.tobytes() == before
+    assert weights_of(pyconvx.load(path)) == weights_of(fitted(X, Y, random_state=1))

@@ -5,21 +5,26 @@ import importlib
 import inspect
 import os
 import pkgutil
+import signal
 import subprocess
 import sys
 import threading
 import time
+import warnings
+from multiprocessing import parent_process
 from pathlib import Path
 from types import ModuleType
 
 import joblib
 import numpy as np
 import pytest
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from nets import RELU
+from sklearn.model_selection import GridSearchCV
 from small import fitted, images
 
 import pyconvx
-from pyconvx import _ext, activations, ops
+from pyconvx import CNNClassifier, _ext, activations, ops
 from pyconvx._ext import cpu
 from pyconvx.layers import (
     Activation,
@@ -133,6 +138,46 @@ def test_sixteen_threads_predict_with_one_model():
         serial = [ask(part).tobytes() for part in parts]
         work = (joblib.delayed(lambda part, ask=ask: ask(part).tobytes())(part) for part in parts * 4)
         assert joblib.Parallel(16, backend="threading")(work) == serial * 4
+
+
+def test_predictions_while_another_thread_trains():
+    """Not supported, as anywhere in scikit-learn, but harmless: an answer of the right shape each time."""
+    clf = fitted(X, Y, batch_norm=True)
+    stop = threading.Event()
+
+    def training():
+        while not stop.is_set():
+            clf.partial_fit(X, Y)
+
+    thread = threading.Thread(target=training)
+    thread.start()
+    try:
+        for _ in range(60):
+            assert clf.predict_proba(X).shape == (50, 3)
+            assert np.isfinite(clf.feature_maps(X[:5], 0)).all()
+    finally:
+        stop.set()
+        thread.join()
+
+
+class Dies(CNNClassifier):
+    """Takes its process with it, as the system's killer of large processes would."""
+
+    def fit(self, X, y):
+        if self.alpha == 1.0 and parent_process() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().fit(X, y)
+
+
+def test_a_worker_that_is_killed_ends_the_search_with_an_error():
+    """And no hang; the next search runs as if nothing had been."""
+    search = GridSearchCV(Dies((2,), max_iter=1, random_state=0), {"alpha": [0.1, 1.0]}, cv=2, n_jobs=2)
+    with pytest.raises(TerminatedWorkerError, match="SIGKILL"):
+        search.fit(X, Y)
+    search.set_params(param_grid={"alpha": [0.1, 0.2]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert search.fit(X, Y).best_estimator_.predict(X).shape == (50,)
 
 
 # --- the interpreter's lock: a thread that counts advances while a kernel runs ---------------------
