@@ -107,6 +107,7 @@ variants: debug-test no-openmp-test test-oldest
 
 debug-test:
 	$(call variant,debug,PYCONVX_DEBUG=1)
+	$(call in,debug) tests/seeded_faults.py bounds
 	$(call in,debug) -m pytest $(TESTS)
 
 no-openmp-test:
