@@ -7,6 +7,8 @@
 #                         CASES="1 7" for some cases, DATA=folder of Fashion-MNIST for case 4, OPTIONS=--quick for a try
 #   make bench-kernels    speed of the kernels against this machine's peak
 #   make variants         debug-test, no-openmp-test and test-oldest: other builds, other versions
+#   make sanitizers       asan, ubsan and tsan: the tests with compiled code that watches its memory, its arithmetic,
+#                         its threads; tsan needs clang with OpenMP (CLANG=clang-14)
 #   make clean            remove all that was built
 #
 # PYTHON chooses the interpreter (3.11 or newer): make test PYTHON=python3.13
@@ -26,11 +28,12 @@ extra = $$($(BIN)/python -c "import tomllib; \
 PYTEST = $(BIN)/python -m pytest
 
 # threads that wait sleep instead of spinning: much quicker where other programs want the processors too
-demo test debug-test no-openmp-test test-oldest: export OMP_WAIT_POLICY ?= passive
+demo test debug-test no-openmp-test test-oldest asan ubsan tsan: export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench bench-kernels variants debug-test no-openmp-test test-oldest clean
+.PHONY: help demo test lint bench bench-kernels variants debug-test no-openmp-test test-oldest sanitizers \
+        asan ubsan tsan clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -87,7 +90,7 @@ bench: $(VENV)/.bench
 bench-kernels: $(VENV)/.installed
 	$(BIN)/python benchmarks/kernels.py
 
-# $(1) name, $(2) variables of the build, $(3) further requirements, $(4) what pytest is told:
+# $(1) name, $(2) variables of the build, $(3) further requirements:
 # a copy of the tree with a virtual environment of its own, so that builds do not mix
 define variant
 	rm -rf build/$(1)/tree && mkdir -p build/$(1)/tree
@@ -96,19 +99,59 @@ define variant
 	test -x build/$(1)/venv/bin/python || $(PYTHON) -m venv build/$(1)/venv
 	cd build/$(1)/tree && $(2) ../venv/bin/python -m pip --disable-pip-version-check install --progress-bar off \
 	  --editable '.[test]' $(3)
-	cd build/$(1)/tree && ../venv/bin/python -m pytest $(4)
 endef
+# its Python, from within: $(1) name, $(2) variables of the run
+in = cd build/$(1)/tree && $(2) ../venv/bin/python
 
 variants: debug-test no-openmp-test test-oldest
 
 debug-test:
-	$(call variant,debug,PYCONVX_DEBUG=1,,$(TESTS))
+	$(call variant,debug,PYCONVX_DEBUG=1)
+	$(call in,debug) tests/seeded_faults.py bounds
+	$(call in,debug) -m pytest $(TESTS)
 
 no-openmp-test:
-	$(call variant,no-openmp,PYCONVX_NO_OPENMP=1,,$(TESTS))
+	$(call variant,no-openmp,PYCONVX_NO_OPENMP=1)
+	$(call in,no-openmp) -m pytest $(TESTS)
 
 test-oldest:
-	$(call variant,oldest,,'numpy==2.0.*' 'scipy==1.13.*' 'scikit-learn==1.6.*' 'pytest==8.*',$(TESTS))
+	$(call variant,oldest,,'numpy==2.0.*' 'scipy==1.13.*' 'scikit-learn==1.6.*' 'pytest==8.*')
+	$(call in,oldest) -m pytest $(TESTS)
+
+# docs/testing.md says why these are built and run so. Reports go to stderr, which pytest must not swallow.
+SANITIZED = -m pytest --capture=sys
+CLANG ?= clang-14
+ASAN = PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:handle_segv=0
+UBSAN = UBSAN_OPTIONS=print_stacktrace=1
+TSAN = PYCONVX_ISA=baseline TSAN_OPTIONS=ignore_noninstrumented_modules=1:history_size=7:halt_on_error=1:exitcode=66 \
+       OMP_TOOL_LIBRARIES="$$($(CLANG) -print-resource-dir)/../../libarcher.so" ARCHER_OPTIONS=verbose=1 setarch -R
+
+# $(1) name, $(2) compiler, $(3) sanitizer: a Python that has its runtime, which must be there before all else
+define launcher
+	echo 'int Py_BytesMain(int, char **); int main(int n, char **v) { return Py_BytesMain(n, v); }' | \
+	  $(2) -fsanitize=$(3) -xc - -Wl,--export-dynamic,--no-as-needed -lstdc++ $$(build/$(1)/venv/bin/python -c \
+	  'import sysconfig as s; print("-L{0} -Wl,-rpath,{0} -lpython{1}".format(*s.get_config_vars("LIBDIR", "LDVERSION")))') \
+	  -o build/$(1)/venv/bin/python-sanitized
+endef
+
+sanitizers: asan ubsan tsan
+
+asan:
+	$(call variant,asan,CC=gcc PYCONVX_SANITIZE=address)
+	$(call launcher,asan,gcc,address)
+	$(call in,asan,$(ASAN))-sanitized tests/seeded_faults.py address
+	$(call in,asan,$(ASAN))-sanitized $(SANITIZED) $(TESTS)
+
+ubsan:
+	$(call variant,ubsan,CC=gcc PYCONVX_SANITIZE=undefined)
+	$(call in,ubsan,$(UBSAN)) tests/seeded_faults.py undefined
+	$(call in,ubsan,$(UBSAN)) $(SANITIZED) $(TESTS)
+
+tsan:
+	$(call variant,tsan,CC=$(CLANG) PYCONVX_SANITIZE=thread)
+	$(call launcher,tsan,$(CLANG),thread)
+	$(call in,tsan,$(TSAN))-sanitized tests/seeded_faults.py thread
+	$(call in,tsan,$(TSAN))-sanitized tests/data_races.py
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

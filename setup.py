@@ -6,7 +6,8 @@ level, into ``pyconvx/_ext/<level>/``; ``pyconvx/_ext/__init__.py`` picks the le
 Environment
 -----------
 PYCONVX_NO_OPENMP=1   build without threads
-PYCONVX_DEBUG=1       bounds, initialisation and None checks in the Cython code
+PYCONVX_DEBUG=1       bounds, initialisation and None checks in the Cython code, assertions in C
+PYCONVX_SANITIZE=...  address, undefined or thread: with that sanitizer, which ends the process at a finding
 SOURCE_DATE_EPOCH     time that the files of an sdist bear, 1980 without it: the same sources give the same bytes
 """
 
@@ -42,6 +43,10 @@ DIRECTIVES = {
 # The vector width matters to clang alone, which otherwise halves AVX-512 vectors.
 FLAGS = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-mprefer-vector-width=512"]
 X86_LEVELS = {"baseline": [], "v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4"]}
+SANITIZERS = {None: "", "address": "address", "undefined": "undefined,float-cast-overflow", "thread": "thread"}
+SANITIZER = SANITIZERS[os.environ.get("PYCONVX_SANITIZE")]
+# Python's own flags hold -fwrapv, under which no overflow of an integer is a fault
+SANITIZER_FLAGS = [f"-fsanitize={SANITIZER}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-fno-wrapv"]
 IS_X86 = platform.machine() in ("x86_64", "AMD64")
 LEVELS = X86_LEVELS if IS_X86 else {"baseline": []}
 UTILITY = "pyconvx._ext._cyutility"
@@ -67,7 +72,8 @@ def openmp_flags():
 
 def extension(name, source, level="baseline", openmp=()):
     flags = FLAGS if IS_X86 else FLAGS[:-1]
-    optimisation = ["-O1", "-g"] if DEBUG else ["-O3", "-DNDEBUG", "-g0"]
+    sanitizer = SANITIZER_FLAGS if SANITIZER else []
+    optimisation = ["-O1", "-g", "-UNDEBUG"] if DEBUG or SANITIZER else ["-O3", "-DNDEBUG", "-g0"]
     return Extension(
         f"pyconvx._ext.{name}",
         [source],
@@ -76,8 +82,8 @@ def extension(name, source, level="baseline", openmp=()):
         depends=[str(p) for p in sorted([*SOURCE.glob("*.h"), *SOURCE.glob("*.inc"), *SOURCE.glob("*.pxd")])]
         + ["pyconvx/include/pyconvx/activation.h"],
         # -march goes last, so that no CFLAGS of the builder raises or lowers a level
-        extra_compile_args=[*optimisation, *flags, *openmp, *LEVELS[level]],
-        extra_link_args=[*openmp, *([] if DEBUG else ["-Wl,-s"])],
+        extra_compile_args=[*optimisation, *sanitizer, *flags, *openmp, *LEVELS[level]],
+        extra_link_args=[*sanitizer[:1], *openmp, *([] if DEBUG or SANITIZER else ["-Wl,-s"])],
     )
 
 

@@ -100,20 +100,24 @@ def test_windows_are_clipped_to_the_axis():
 def test_interrupt_leaves_the_last_whole_epoch():
     """Ctrl-C while it trains: KeyboardInterrupt arrives, and the estimator predicts."""
     script = """
-import signal, threading, numpy as np, os
+import io, signal, sys, threading, numpy as np, os
 from pyconvx import CNNClassifier
-X = np.random.default_rng(0).standard_normal((600, 16, 16, 3)).astype(np.float32)
-y = np.arange(600) % 2
-clf = CNNClassifier(max_iter=10**6, tol=0.0, n_iter_no_change=10**6, random_state=0, n_jobs=1)
-threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+class Lines(io.StringIO):  # one is written after each epoch
+    def write(self, text):
+        if " 2/" in text:
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+X = np.random.default_rng(0).standard_normal((200, 16, 16, 3)).astype(np.float32)
+y = np.arange(200) % 2
+clf = CNNClassifier(max_iter=10**6, tol=0.0, n_iter_no_change=10**6, random_state=0, n_jobs=1, verbose=1)
+sys.stdout = Lines()
 try:
     clf.fit(X, y)
 except KeyboardInterrupt:
     twin = CNNClassifier(tol=0.0, random_state=0, n_jobs=1)
     for _ in range(clf.n_iter_):
         twin.partial_fit(X, y, [0, 1])
-    same = clf.n_iter_ and (twin.network_.buffer == clf.network_.buffer).all() and len(clf.predict(X)) == 600
-    print("interrupted", bool(same))
+    same = clf.n_iter_ and (twin.network_.buffer == clf.network_.buffer).all() and len(clf.predict(X)) == 200
+    print("interrupted", bool(same), file=sys.__stdout__)
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert run.stdout.split() == ["interrupted", "True"], run.stderr

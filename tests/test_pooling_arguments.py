@@ -5,6 +5,7 @@ import pytest
 from layouts import unusual
 
 from pyconvx import ops
+from pyconvx._ext import pool
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -27,6 +28,21 @@ def test_any_memory_layout(dtype):
         assert ops.avg_pool2d_backward(other, x.shape, 2).tobytes() == dmean.tobytes()
     constant = np.broadcast_to(dtype(2), (1, 4, 4, 3))
     assert (ops.max_pool2d(constant, 2)[0] == 2).all()
+
+
+def test_kernel_gets_aligned_places(monkeypatch):
+    """Numbers at odd addresses are undefined in C, even where the processor reads them."""
+    kernel, aligned = pool.argmax_scatter, []
+
+    def watched(dy, places, dx, n_threads):
+        aligned.append(places.flags.aligned)
+        kernel(dy, places, dx, n_threads)
+
+    monkeypatch.setattr(pool, "argmax_scatter", watched)
+    y, argmax = ops.max_pool2d(np.ones((2, 4, 4, 3)), 2)
+    for places in unusual(argmax):
+        ops.max_pool2d_backward(y, places, (2, 4, 4, 3))
+    assert aligned == [True] * 6
 
 
 def test_batch_of_none():

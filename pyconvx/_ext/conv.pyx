@@ -20,7 +20,6 @@ from pyconvx._ext.windows cimport Geometry, forward_geometry
 
 cdef extern from "pool_tile.h" nogil:
     const char *PYCONVX_LEVEL
-    bint POOL_TILE
     void pooled_product_float(const product *p, Py_ssize_t a_down, const float *A, const float *B, const float *S,
                               float *Y, uint8_t *winner, Py_ssize_t windows, Py_ssize_t lanes, Py_ssize_t vectors)
     void pooled_product_double(const product *p, Py_ssize_t a_down, const double *A, const double *B,
@@ -40,7 +39,7 @@ cdef void pool_plan(Plan *p, Geometry *g, const Pool *pool, Py_ssize_t itemsize)
         (g.OH - 1) * g.stride_h + (g.KH - 1) * g.dilation_h < g.H
         and (g.OW - 1) * g.stride_w + (g.KW - 1) * g.dilation_w < g.W)
     if not p.wide:
-        p.registers = (POOL_TILE and inside and not g.depthwise and p.taps == g.KH and pool.KH == 2
+        p.registers = (inside and not g.depthwise and p.taps == g.KH and pool.KH == 2
                        and pool.KW == 2 and pool.stride_h == 2 and pool.stride_w == 2)
         p.samples = min(p.samples, max(<Py_ssize_t> 1, most // g.OH))
         if p.samples == 1:

@@ -5,11 +5,7 @@
 
 #include "microkernel.h"
 
-#if defined(__GNUC__)
 #define PREFETCH(address) __builtin_prefetch(address)
-#else
-#define PREFETCH(address)
-#endif
 
 #define REAL float
 #define NAME(name) name##_float

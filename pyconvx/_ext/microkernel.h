@@ -39,21 +39,13 @@ static const ptrdiff_t tallest[MAX_VECTORS + 1] = TALLEST;
 
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
-#elif defined(__GNUC__)
-#define UNROLL _Pragma("GCC unroll 32")
 #else
-#define UNROLL
+#define UNROLL _Pragma("GCC unroll 32")
 #endif
 
-#if defined(__GNUC__)
 #define NOINLINE __attribute__((noinline))
 #define MAYBE_UNUSED __attribute__((unused))
 #define ALWAYS_INLINE inline __attribute__((always_inline))
-#else
-#define NOINLINE
-#define MAYBE_UNUSED
-#define ALWAYS_INLINE inline
-#endif
 
 typedef struct {
     ptrdiff_t T, R, Q;       /* lengths of the three sums, innermost first */

@@ -21,11 +21,7 @@
 #define POOL_JOIN_(a, b) a##b
 #define POOL_JOIN(a, b) POOL_JOIN_(a, b)
 
-#if defined(__GNUC__)
 #define POOL_INLINE static inline __attribute__((always_inline))
-#else
-#define POOL_INLINE static inline
-#endif
 
 /* The part of a window that lies inside the map: rows x columns taps, `row` and `column` elements apart. */
 typedef struct {
@@ -35,14 +31,12 @@ typedef struct {
 
 #define REAL float
 #define INT int32_t
-#if defined(__GNUC__)
 #define LANES (POOL_BYTES / 4)
 #define NAME(function) wide_f32_##function
 #include "pool_lanes.inc"
 #define LANES 4
 #define NAME(function) narrow_f32_##function
 #include "pool_lanes.inc"
-#endif
 #define LANES 1
 #define NAME(function) one_f32_##function
 #include "pool_lanes.inc"
@@ -51,21 +45,18 @@ typedef struct {
 
 #define REAL double
 #define INT int64_t
-#if defined(__GNUC__)
 #define LANES (POOL_BYTES / 8)
 #define NAME(function) wide_f64_##function
 #include "pool_lanes.inc"
 #define LANES 2
 #define NAME(function) narrow_f64_##function
 #include "pool_lanes.inc"
-#endif
 #define LANES 1
 #define NAME(function) one_f64_##function
 #include "pool_lanes.inc"
 #undef REAL
 #undef INT
 
-#if defined(__GNUC__)
 #define POOL_CHANNELS(REAL, function, ...)                                                                 \
     ptrdiff_t c = 0;                                                                                       \
     for (; c + (ptrdiff_t)(POOL_BYTES / sizeof(REAL)) <= C; c += (ptrdiff_t)(POOL_BYTES / sizeof(REAL)))   \
@@ -74,11 +65,6 @@ typedef struct {
         narrow_##function(__VA_ARGS__, c);                                                                 \
     for (; c < C; c++)                                                                                     \
         one_##function(__VA_ARGS__, c)
-#else
-#define POOL_CHANNELS(REAL, function, ...)  \
-    for (ptrdiff_t c = 0; c < C; c++)       \
-        one_##function(__VA_ARGS__, c)
-#endif
 
 #define POOL_MEAN(REAL, TYPE)                                                                             \
     static inline void pool_mean_##TYPE(const REAL *x, pool_window w, REAL count, REAL *y, ptrdiff_t C)   \

@@ -20,9 +20,6 @@
 #define POOL_TILE_VECTORS 1 /* 12 sums in 16 */
 #endif
 
-#if defined(__GNUC__)
-#define POOL_TILE 1
-
 #define REAL float
 #define INT int32_t
 #define NAME(name) name##_float
@@ -38,11 +35,5 @@
 #undef REAL
 #undef INT
 #undef NAME
-
-#else
-#define POOL_TILE 0
-#define pooled_product_float(p, a_down, A, B, S, Y, winner, windows, lanes, vectors) ((void)0)
-#define pooled_product_double pooled_product_float
-#endif
 
 #endif

@@ -39,10 +39,8 @@
 /* In front of a loop whose arrays are the same or apart: no run-time test for overlap. */
 #if defined(__clang__)
 #define VM_LOOP _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define VM_LOOP _Pragma("GCC ivdep")
 #else
-#define VM_LOOP
+#define VM_LOOP _Pragma("GCC ivdep")
 #endif
 
 typedef union { float real; uint32_t bits; } vm_pun_float;

@@ -90,4 +90,4 @@ def checked(plugin: Any, method: str, expected: FloatArray, result: Any) -> Floa
             f"activation {activations.name_of(plugin)!r}: {method} returned {what}, expected an array of shape "
             f"{expected.shape}, {expected.dtype}"
         )
-    return np.ascontiguousarray(result)
+    return np.require(result, requirements=["C_CONTIGUOUS", "ALIGNED"])

@@ -142,7 +142,7 @@ def max_pool2d_backward(
             f"{where}: argmax must lie in 0..{H * W - 1} for planes of {H}x{W}, "
             f"got {places.min()}..{places.max()}: pass the input's shape and max_pool2d's argmax"
         )
-    places = np.ascontiguousarray(places, np.int64)
+    places = np.require(places, np.int64, ["C_CONTIGUOUS", "ALIGNED"])
     dx = np.empty((N, H * W, C), dy.dtype)
     cells = dy.shape[1] * dy.shape[2]
     pool.argmax_scatter(dy.reshape(N, cells, C), places.reshape(N, cells, C), dx, pool_threads(n_threads, dx))
