@@ -139,6 +139,8 @@ class Layer:
             if (item.type is bool and not isinstance(value, bool)) or (item.type is float and not number):
                 kind = item.type.__name__
                 raise TypeError(f"{type(self).__name__}: {item.name} must be a {kind}, got {value!r}")
+            if item.type is float and abs(value) > 1e308:
+                raise ValueError(f"{type(self).__name__}: {item.name} must be finite, got {value!r}")
             object.__setattr__(self, item.name, value)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sklearn.base import BaseEstimator
 
+from .._numbers import check_real
 from .base import Progress
 
 __all__ = ["Cosine", "OneCycle"]
@@ -33,6 +34,8 @@ class Cosine(BaseEstimator):
 
     def factor(self, progress: Progress) -> float:
         """Return the factor for the step that follows; the floor beyond max_epochs."""
+        check_real(warm_up=self.warm_up, least=0)
+        check_real(floor=self.floor)
         if progress.epoch < self.warm_up:
             return progress.epoch / self.warm_up
         rest = progress.max_epochs - self.warm_up
@@ -61,6 +64,8 @@ class OneCycle(BaseEstimator):
 
     def factor(self, progress: Progress) -> float:
         """Return the factor for the step that follows; the last one beyond max_epochs."""
+        check_real(rise=self.rise, least=0)
+        check_real(start=self.start, end=self.end)
         part = progress.epoch / progress.max_epochs
         if part < self.rise:
             return half_cosine(self.start, 1.0, part / self.rise)
