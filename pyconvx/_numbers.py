@@ -19,17 +19,21 @@ def check_real(*, above: float = -math.inf, least: float = -math.inf, below: flo
         For NaN, infinity, and numbers that are not above `above`, at least `least` and below `below`.
     """
     for name, value in values.items():
-        require_real(name, value)
-        if not -1.7e308 < value < 1.7e308:  # type: ignore[operator]
+        number = require_real(name, value)
+        if not math.isfinite(number):
             raise ValueError(f"{name} must be finite, got {value!r}")
-        if value <= above:
+        if number <= above:
             raise ValueError(f"{name} must be above {above:g}, got {value!r}")
-        if not least <= value < below:
+        if not least <= number < below:
             text = f"at least {least:g}" + (f" and below {below:g}" if below < math.inf else "")
             raise ValueError(f"{name} must be {text}, got {value!r}")
 
 
-def require_real(name: str, value: object) -> None:
-    """TypeError for what is no real number, a bool among them."""
+def require_real(name: str, value: object) -> float:
+    """A real number as a float, infinite where it has no room there; TypeError for anything else, bools too."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:  # an int of more than 308 digits
+        return math.inf if value > 0 else -math.inf

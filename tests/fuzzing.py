@@ -140,10 +140,12 @@ def real_fault(name, value, *, least=None, above=None, below=None, most=None):
     """Likewise for a real number."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         return [(name, repr(value))]
+    shown = repr(value)
+    value = float(value) if isinstance(value, np.floating) else value
     legal = -1.7e308 < value < 1.7e308
     legal = legal and (least is None or value >= least) and (above is None or value > above)
     legal = legal and (below is None or value < below) and (most is None or value <= most)
-    return [] if legal else [(name, repr(value))]
+    return [] if legal else [(name, shown)]
 
 
 def pair_fault(name, value, least):
@@ -299,7 +301,7 @@ def _mapped(x):
 
 LAYOUTS = {
     "plain": lambda x: x,
-    "columns first": np.asfortranarray,
+    "columns first": lambda x: np.asfortranarray(x) if x.ndim else x,
     "backwards": lambda x: np.ascontiguousarray(x[::-1])[::-1] if x.ndim else x,
     "mirrored": lambda x: np.ascontiguousarray(x[..., ::-1])[..., ::-1] if x.ndim else x,
     "every second": lambda x: _strided(x) if x.ndim else x,

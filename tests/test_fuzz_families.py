@@ -142,7 +142,7 @@ def test_initializers(name, gain, shape, seed, fans):
         made = outcome(lambda: getattr(initializers, name)(**keywords), faults)
         if made is None:
             return
-        scaled = float(gain)
+        scaled = float(gain) if argument else 1.0
     faults = []
     if isinstance(made, initializers.VarianceScaling) and min(fans) <= 0:
         faults = [("fan_in" if fans[0] <= 0 else "fan_out", str(fans[0] if fans[0] <= 0 else fans[1]))]

@@ -123,7 +123,7 @@ class CompiledActivation(_OverCapsule):
     name: str
 
     def __post_init__(self) -> None:
-        if self.name not in pointwise.NAMES:
+        if not isinstance(self.name, str) or self.name not in pointwise.NAMES:
             raise ValueError(f"no compiled activation {self.name!r}; there are {', '.join(pointwise.NAMES)}")
 
     @property

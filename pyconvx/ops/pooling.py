@@ -132,6 +132,8 @@ def max_pool2d_backward(
     where = "max_pool2d_backward"
     dy = as_float_array(where, "dy", dy, 4)
     N, H, W, C = input_shape_of(where, input_shape, dy)
+    if isinstance(argmax, np.ma.MaskedArray):
+        raise TypeError(f"{where}: argmax is a masked array; pass what max_pool2d returned")
     places = np.asarray(argmax)
     if places.dtype.kind not in "iu":
         raise TypeError(f"{where}: argmax must hold integers, got {places.dtype}")
