@@ -8,7 +8,9 @@ import numpy as np
 __all__ = ["check_real", "require_real"]
 
 
-def check_real(*, above: float = -math.inf, least: float = -math.inf, below: float = math.inf, **values: object) -> None:
+def check_real(
+    *, above: float = -math.inf, least: float = -math.inf, below: float = math.inf, **values: object
+) -> None:
     """Refuse values that are no finite real numbers, or out of range; the text names them.
 
     Raises

@@ -5,6 +5,7 @@ TypeError or ValueError with the name and the value of an argument that is illeg
 decide themselves: an undue refusal fails as well as a wrong number does.
 """
 
+import contextlib
 import faulthandler
 import functools
 import tempfile
@@ -16,7 +17,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-CI_CASES, NIGHTLY_CASES = 20, 1100  # per unit of weight
+CI_CASES, NIGHTLY_CASES = 14, 650  # per unit of weight
 SECONDS = 120  # after which a case counts as hanging: thousands of times what the slowest takes
 
 cases: Counter[str] = Counter()  # that ran to their end, by test
@@ -25,21 +26,28 @@ covered: set[str] = set()  # public names that fuzz tests call
 stderr = 2
 
 
+@contextlib.contextmanager
+def watched():
+    """Ends the process, and shows where it stood, if the block does not end."""
+    faulthandler.dump_traceback_later(SECONDS, exit=True, file=stderr)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 def fuzz(*names, weight=1, **strategies):
     """A hypothesis test of some public names; `weight` says how many cases it gets, beside others."""
 
     def decorate(test):
         @functools.wraps(test)
         def counted(**drawn):
-            faulthandler.dump_traceback_later(SECONDS, exit=True, file=stderr)
-            try:
+            with watched():
                 test(**drawn)
-            finally:
-                faulthandler.cancel_dump_traceback_later()
             cases[test.__name__] += 1
 
         covered.update(names)
-        planned[test.__name__] = weight * settings.default.max_examples
+        planned[test.__name__] = round(weight * settings.default.max_examples)
         return settings(max_examples=planned[test.__name__])(given(**strategies)(counted))
 
     return decorate

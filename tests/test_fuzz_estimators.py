@@ -37,7 +37,22 @@ from pyconvx.filters import KERNELS, FilterBank, apply_filter, get_kernel
 
 IMAGES = st.tuples(st.integers(4, 12), st.integers(1, 6), st.integers(1, 6), st.sampled_from([1, 1, 3]))
 SEEDS = st.integers(0, 2**32)
-BAD = ("none", "none", "none", "none", "none", "none", "NaN", "infinite", "masked", "complex", "no rows", "1-D", "5-D", "text")
+BAD = (
+    "none",
+    "none",
+    "none",
+    "none",
+    "none",
+    "none",
+    "NaN",
+    "infinite",
+    "masked",
+    "complex",
+    "no rows",
+    "1-D",
+    "5-D",
+    "text",
+)
 
 
 def pictures(shape, seed, dtype="f4"):
@@ -142,7 +157,7 @@ def parameters(draw):
     return chosen | {name: draw(st.sampled_from(ILLEGAL[name]))}, name
 
 
-@fuzz("CNNClassifier", weight=4, case=parameters(), shape=IMAGES, seed=SEEDS, how=st.sampled_from(BAD), layout=layouts,
+@fuzz("CNNClassifier", weight=2, case=parameters(), shape=IMAGES, seed=SEEDS, how=st.sampled_from(BAD), layout=layouts,
       dtype=st.sampled_from(["f4", "f8", "u1", "i4", "f2"]), n_jobs=st.integers(1, 4))  # fmt: skip
 def test_classifier(case, shape, seed, how, layout, dtype, n_jobs):
     values, illegal = case
@@ -156,7 +171,11 @@ def test_classifier(case, shape, seed, how, layout, dtype, n_jobs):
         try:
             fitted = outcome(quietly(lambda: clf.fit(given_X, y)), faults + geometry_faults(values, shape))
         except AssertionError as error:
-            if isinstance(error.__cause__, DivergenceError) and not faults and values.get("learning_rate_init") == 1e10:
+            if (
+                isinstance(error.__cause__, DivergenceError)
+                and not faults
+                and values.get("learning_rate_init") == 1e10
+            ):
                 return
             raise
     if fitted is None:
@@ -175,12 +194,14 @@ def geometry_faults(values, shape):
     return []
 
 
-@fuzz("CNNClassifier", weight=2, seed=SEEDS, how=st.sampled_from(BAD), data=st.data(),
+@fuzz("CNNClassifier", weight=1, seed=SEEDS, how=st.sampled_from(BAD), data=st.data(),
       method=st.sampled_from(["predict", "predict_proba", "predict_log_proba", "decision_function", "partial_fit",
                               "feature_maps", "compile_predictor", "summary"]))  # fmt: skip
 def test_fitted_classifier(seed, how, data, method):
     X, y = pictures((8, 4, 5, 2), seed)
-    clf = quietly(lambda: CNNClassifier((3,), hidden_layer_sizes=(), max_iter=1, random_state=0, n_jobs=1).fit(X, y))()
+    clf = quietly(
+        lambda: CNNClassifier((3,), hidden_layer_sizes=(), max_iter=1, random_state=0, n_jobs=1).fit(X, y)
+    )()
     before = clf.network_.buffer.tobytes()
     wrong, faults = spoil(X, how)
     if how == "1-D":
@@ -197,8 +218,8 @@ def test_fitted_classifier(seed, how, data, method):
         fine = isinstance(size, (tuple, list)) and len(size) in (2, 3) and all(is_whole(n) and n > 0 for n in size)
         outcome(lambda: CNNClassifier().summary(size), [] if fine else [(repr(size),), ("before fit",)])
     elif method == "partial_fit":
-        labels = data.draw(st.sampled_from([y, y, y + 1, y[:-1], y + 0.5, None, y.astype(object), np.full(8, np.nan)]))
-        ok = labels is y or (isinstance(labels, np.ndarray) and labels.dtype == object)
+        labels = data.draw(st.sampled_from([y, y, y + 1, y[:-1], y + 0.5, None, np.full(8, np.nan)]))
+        ok = labels is y
         if not ok:
             faults += [("class",), ("inconsistent",), ("label",), ("NaN",), ("y to be passed",)]
         if how == "no rows" and ok:
@@ -282,7 +303,11 @@ OWN = [np.ones((2, 3)), [[1, 2], [3, 4]], np.ones((2, 2)) * 1j, np.ones(3), [["a
       code=st.sampled_from(["f4", "f8", "u1", "f2", *OTHERS]))  # fmt: skip
 def test_apply_filter(kernel, padding, shape, seed, layout, code):
     rng = np.random.default_rng(seed)
-    image = rng.integers(0, 5, shape).astype(code) if code in ("f4", "f8", "u1", "f2") else of_other_dtype(np.ones(shape), code)
+    image = (
+        rng.integers(0, 5, shape).astype(code)
+        if code in ("f4", "f8", "u1", "f2")
+        else of_other_dtype(np.ones(shape), code)
+    )
     faults = padding_fault(padding)
     if np.dtype(code).kind not in "buif":
         faults += [("image", str(image.dtype))]
@@ -317,7 +342,7 @@ def test_apply_filter(kernel, padding, shape, seed, layout, code):
 # ----------------------------------------------------------------------------------- save and load
 
 
-@fuzz("load", "Checkpoint", weight=1, case=parameters(), seed=SEEDS, every=st.one_of(st.just("epoch"), real_numbers),
+@fuzz("load", "Checkpoint", weight=0.2, case=parameters(), seed=SEEDS, every=st.one_of(st.just("epoch"), real_numbers),
       path=odd(st.sampled_from(["here", "nowhere/there"])))  # fmt: skip
 def test_checkpoint_and_load(case, seed, every, path):
     values, illegal = case
@@ -325,7 +350,8 @@ def test_checkpoint_and_load(case, seed, every, path):
     with tempfile.TemporaryDirectory() as folder:
         place = os.path.join(folder, path) if isinstance(path, str) else path
         faults = [(illegal,)] if illegal else []
-        if not isinstance(path, str) or (every != "epoch" and real_fault("every", every, least=0)):
+        legal = every == "epoch" if isinstance(every, str) else not real_fault("every", every, least=0)
+        if not isinstance(path, str) or not legal:
             faults += [("checkpoint",)]
         clf = CNNClassifier(**(values | {"checkpoint": Checkpoint(place, every), "learning_rate_init": 1e-3}))
         if illegal in ("checkpoint", "learning_rate_init"):

@@ -41,7 +41,9 @@ def named_activations():
 
 def spoilt_array(x):
     """A strategy: an array of any shape and what is wrong with it."""
-    wrong = [(of_other_dtype(x, code), str(np.dtype(code))) for code in OTHERS] + [(np.ma.masked_array(x), "masked")]
+    wrong = [(of_other_dtype(x, code), str(np.dtype(code))) for code in OTHERS] + [
+        (np.ma.masked_array(x), "masked")
+    ]
     return st.one_of(*[st.just((x, ""))] * 11, st.sampled_from(wrong))
 
 
@@ -156,7 +158,9 @@ def test_initializers(name, gain, shape, seed, fans):
         assert (values == (scaled if name == "Constant" else 0)).all()
     elif isinstance(made, initializers.Dirac):
         assert values.sum() == (shape[-1] if values.size else 0)
-    elif isinstance(made, initializers.Orthogonal) and values.size:
+    elif not values.size:
+        pass
+    elif isinstance(made, initializers.Orthogonal):
         matrix = values.reshape(-1, shape[-1])
         gram = matrix.T @ matrix if matrix.shape[0] >= matrix.shape[1] else matrix @ matrix.T
         np.testing.assert_allclose(gram, scaled**2 * np.eye(len(gram)), atol=1e-9 * scaled**2)
@@ -182,7 +186,9 @@ def wrong_memory(array, other_dtype):
     smoothing=st.one_of(*[st.floats(0, 1)] * 9, odd()), n_threads=st.one_of(st.integers(1, 4), odd()), data=st.data(),
 )  # fmt: skip
 def test_cross_entropy(filled, N, K, smoothing, n_threads, data):
-    loss = outcome(lambda: losses.CrossEntropy(smoothing), real_fault("label_smoothing", smoothing, least=0, most=1))
+    loss = outcome(
+        lambda: losses.CrossEntropy(smoothing), real_fault("label_smoothing", smoothing, least=0, most=1)
+    )
     if loss is None:
         return
     arrays = {
@@ -202,9 +208,7 @@ def test_cross_entropy(filled, N, K, smoothing, n_threads, data):
         if name == "logits":  # the others are then of another type than these
             faults += [(other, "must be") for other in names]
     with Unchanged(logits, targets, weights):
-        value = outcome(
-            lambda: loss.value_and_gradient(*arrays.values(), n_threads=n_threads), faults
-        )
+        value = outcome(lambda: loss.value_and_gradient(*arrays.values(), n_threads=n_threads), faults)
     if value is None:
         return
     q = np.eye(K)[targets] * (1 - smoothing) + smoothing / K
@@ -317,7 +321,9 @@ def stepped(solver, p, g, slots, rate, t, n_weights):
     data=st.data(),
 )  # fmt: skip
 def test_solvers(name, filled, n, rate, t, n_weights, n_threads, data):
-    values = {key: data.draw(st.one_of(*[st.just(usual)] * 9, real_numbers)) for key, (usual, _) in SOLVERS[name].items()}
+    values = {
+        key: data.draw(st.one_of(*[st.just(usual)] * 9, real_numbers)) for key, (usual, _) in SOLVERS[name].items()
+    }
     faults = [f for key, value in values.items() for f in real_fault(key, value, **SOLVERS[name][key][1])]
     solver = getattr(solvers, name)(**values)
     p, g = filled.array(n, special=False), filled.array(n, special=False)
@@ -333,9 +339,7 @@ def test_solvers(name, filled, n, rate, t, n_weights, n_threads, data):
         faults += [(key, why)] + ([("gradients", "must be")] if key == "parameters" else [])
     before = [a.copy() for a in (p, slots)]
     with Unchanged(g):
-        outcome(
-            lambda: solver.step(*arrays.values(), rate, t, n_weights=n_weights, n_threads=n_threads), faults
-        )
+        outcome(lambda: solver.step(*arrays.values(), rate, t, n_weights=n_weights, n_threads=n_threads), faults)
     if faults:
         np.testing.assert_array_equal(p, before[0])
         return

@@ -275,7 +275,14 @@ def one_by_one(network, x, dy):
     return x, flat
 
 
-@fuzz(weight=4, chain=CHAIN, shape=IMAGE, rows=st.integers(1, 4), seed=st.integers(0, 2**32), n_threads=st.integers(1, 3))
+@fuzz(
+    weight=4,
+    chain=CHAIN,
+    shape=IMAGE,
+    rows=st.integers(1, 4),
+    seed=st.integers(0, 2**32),
+    n_threads=st.integers(1, 3),
+)
 def test_chains_learn(chain, shape, rows, seed, n_threads):
     network = network_of(chain, shape, "f8", seed)
     assume(network is not None)
@@ -289,7 +296,9 @@ def test_chains_learn(chain, shape, rows, seed, n_threads):
     largest = max(1.0, np.abs(slow_y).max(), np.abs(slow_gradient).max(initial=0))
     np.testing.assert_allclose(y, slow_y, rtol=0, atol=1e-9 * largest)
     np.testing.assert_allclose(gradient, slow_gradient, rtol=0, atol=1e-8 * largest)
-    kinked = "relu" in repr(chain) or any(f"'{name}'" in repr(chain) for name in KINKED) or "MaxPool" in repr(chain)
+    kinked = (
+        "relu" in repr(chain) or any(f"'{name}'" in repr(chain) for name in KINKED) or "MaxPool" in repr(chain)
+    )
     if kinked or not network.n_trainable:
         return
     direction = rng.standard_normal(network.n_trainable)

@@ -48,9 +48,7 @@ class Adam(BaseEstimator):
         n_threads: int = 1,
     ) -> None:
         """Change the parameters in place; the slots hold m and s. See `Solver.step` for the arrays."""
-        threads = check_step(
-            self.slots, parameters, gradients, slots, learning_rate, t, n_weights, n_threads
-        )
+        threads = check_step(self.slots, parameters, gradients, slots, learning_rate, t, n_weights, n_threads)
         check_real(least=0, below=1, beta_1=self.beta_1, beta_2=self.beta_2)
         check_real(epsilon=self.epsilon, above=0)
         rate = learning_rate * math.sqrt(1.0 - self.beta_2**t) / (1.0 - self.beta_1**t)

@@ -48,9 +48,7 @@ class RMSprop(BaseEstimator):
         n_threads: int = 1,
     ) -> None:
         """Change the parameters in place; the slots hold s and v. See `Solver.step` for the arrays."""
-        threads = check_step(
-            self.slots, parameters, gradients, slots, learning_rate, t, n_weights, n_threads
-        )
+        threads = check_step(self.slots, parameters, gradients, slots, learning_rate, t, n_weights, n_threads)
         check_real(least=0, below=1, rho=self.rho, momentum=self.momentum)
         check_real(epsilon=self.epsilon, above=0)
         training.rmsprop(

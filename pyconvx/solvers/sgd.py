@@ -43,8 +43,6 @@ class SGD(BaseEstimator):
         n_threads: int = 1,
     ) -> None:
         """Change the parameters in place; the slot holds v. See `Solver.step` for the arrays."""
-        threads = check_step(
-            self.slots, parameters, gradients, slots, learning_rate, t, n_weights, n_threads
-        )
+        threads = check_step(self.slots, parameters, gradients, slots, learning_rate, t, n_weights, n_threads)
         check_real(least=0, below=1, momentum=self.momentum)
         training.sgd(parameters, gradients, slots[0], learning_rate, self.momentum, self.nesterov, threads)
