@@ -38,4 +38,4 @@ def require_real(name: str, value: object) -> float:
     try:
         return float(value)
     except OverflowError:  # an int of more than 308 digits
-        return math.inf if value > 0 else -math.inf
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]

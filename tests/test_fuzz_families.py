@@ -5,22 +5,21 @@ import math
 import activation_oracles
 import numpy as np
 from fuzzing import (
-    FLOATS,
     OTHERS,
     THREADS,
     Unchanged,
     assert_close,
     fuzz,
+    int_fault,
     lay,
     layouts,
     numbers,
+    odd,
     of_other_dtype,
     outcome,
     real_fault,
     real_numbers,
     threads_fault,
-    int_fault,
-    odd,
 )
 from hypothesis import strategies as st
 from scipy import special
@@ -58,10 +57,18 @@ def values_at(name, x):
 
 
 @fuzz(
-    *named_activations(), "activations.CompiledActivation", "activations.Softmax", "activations.LogSoftmax",
-    weight=4, name=st.sampled_from(NAMES), filled=numbers, shape=SHAPES, layout=layouts, n_threads=THREADS,
+    *named_activations(),
+    "activations.CompiledActivation",
+    "activations.Softmax",
+    "activations.LogSoftmax",
+    weight=4,
+    name=st.sampled_from(NAMES),
+    filled=numbers,
+    shape=SHAPES,
+    layout=layouts,
+    n_threads=THREADS,
     data=st.data(),
-)  # fmt: skip
+)
 def test_activation_forward(name, filled, shape, layout, n_threads, data):
     x, why = data.draw(spoilt_array(filled.array(*shape)))
     faults = threads_fault(n_threads) + ([("x", why)] if why else [])
@@ -76,9 +83,15 @@ def test_activation_forward(name, filled, shape, layout, n_threads, data):
 
 
 @fuzz(
-    *named_activations(), weight=4, name=st.sampled_from(NAMES), filled=numbers, shape=SHAPES, layout=layouts,
-    n_threads=THREADS, data=st.data(),
-)  # fmt: skip
+    *named_activations(),
+    weight=4,
+    name=st.sampled_from(NAMES),
+    filled=numbers,
+    shape=SHAPES,
+    layout=layouts,
+    n_threads=THREADS,
+    data=st.data(),
+)
 def test_activation_backward(name, filled, shape, layout, n_threads, data):
     function = getattr(activations, name)
     x, dy = (filled.array(*shape, special=False) + filled.dtype.type(0.15) for _ in range(2))
@@ -109,9 +122,12 @@ def test_activation_backward(name, filled, shape, layout, n_threads, data):
 
 
 @fuzz(
-    "activations.name_of", "activations.initializer_of", "activations.verify",
-    weight=1, thing=st.one_of(odd(), st.sampled_from([np.sin, activations.relu, activations.Softmax, len])),
-)  # fmt: skip
+    "activations.name_of",
+    "activations.initializer_of",
+    "activations.verify",
+    weight=1,
+    thing=st.one_of(odd(), st.sampled_from([np.sin, activations.relu, activations.Softmax, len])),
+)
 def test_anything_for_an_activation(thing):
     assert isinstance(activations.name_of(thing), str)
     assert isinstance(activations.initializer_of(thing), str)
@@ -131,10 +147,14 @@ GAINS = {"VarianceScaling": "scale", "Orthogonal": "gain", "Constant": "value", 
 
 
 @fuzz(
-    *(f"initializers.{name}" for name in [*KERNELS, *GAINS]), weight=4,
-    name=st.sampled_from([*KERNELS, *GAINS]), gain=real_numbers, shape=SHAPES, seed=st.integers(0, 99),
+    *(f"initializers.{name}" for name in [*KERNELS, *GAINS]),
+    weight=4,
+    name=st.sampled_from([*KERNELS, *GAINS]),
+    gain=real_numbers,
+    shape=SHAPES,
+    seed=st.integers(0, 99),
     fans=st.tuples(*[st.one_of(*[st.integers(1, 50)] * 9, st.sampled_from([0, -1, 2**40]))] * 2),
-)  # fmt: skip
+)
 def test_initializers(name, gain, shape, seed, fans):
     made, scaled = KERNELS.get(name), 1.0
     if made is None:
@@ -182,9 +202,15 @@ def wrong_memory(array, other_dtype):
 
 
 @fuzz(
-    "losses.CrossEntropy", weight=3, filled=numbers, N=st.integers(0, 5), K=st.integers(1, 6),
-    smoothing=st.one_of(*[st.floats(0, 1)] * 9, odd()), n_threads=st.one_of(st.integers(1, 4), odd()), data=st.data(),
-)  # fmt: skip
+    "losses.CrossEntropy",
+    weight=3,
+    filled=numbers,
+    N=st.integers(0, 5),
+    K=st.integers(1, 6),
+    smoothing=st.one_of(*[st.floats(0, 1)] * 9, odd()),
+    n_threads=st.one_of(st.integers(1, 4), odd()),
+    data=st.data(),
+)
 def test_cross_entropy(filled, N, K, smoothing, n_threads, data):
     loss = outcome(
         lambda: losses.CrossEntropy(smoothing), real_fault("label_smoothing", smoothing, least=0, most=1)
@@ -224,10 +250,14 @@ def test_cross_entropy(filled, N, K, smoothing, n_threads, data):
 # --------------------------------------------------------------------------------------- schedules
 
 SCHEDULES = {
-    "Constant": {}, "Adaptive": {}, "Step": {"every": {"above": 0}, "rate": {"least": 0}},
-    "Exponential": {"rate": {"least": 0}}, "InvScaling": {"power_t": {}},
-    "Cosine": {"warm_up": {"least": 0}, "floor": {}}, "OneCycle": {"rise": {"least": 0}, "start": {}, "end": {}},
-}  # fmt: skip
+    "Constant": {},
+    "Adaptive": {},
+    "Step": {"every": {"above": 0}, "rate": {"least": 0}},
+    "Exponential": {"rate": {"least": 0}},
+    "InvScaling": {"power_t": {}},
+    "Cosine": {"warm_up": {"least": 0}, "floor": {}},
+    "OneCycle": {"rise": {"least": 0}, "start": {}, "end": {}},
+}
 
 
 def half_cosine(start, end, part):
@@ -262,14 +292,20 @@ def factor_of(name, values, told):
 
 
 @fuzz(
-    *(f"schedules.{name}" for name in [*SCHEDULES, "Progress"]), weight=3,
-    name=st.sampled_from(list(SCHEDULES)), values=st.lists(real_numbers, min_size=3, max_size=3),
-    counts=st.lists(odd(st.integers(0, 10**6)), min_size=3, max_size=3), epoch=st.floats(0, 2000),
+    *(f"schedules.{name}" for name in [*SCHEDULES, "Progress"]),
+    weight=3,
+    name=st.sampled_from(list(SCHEDULES)),
+    values=st.lists(real_numbers, min_size=3, max_size=3),
+    counts=st.lists(odd(st.integers(0, 10**6)), min_size=3, max_size=3),
+    epoch=st.floats(0, 2000),
     max_epochs=odd(st.integers(1, 1000)),
-)  # fmt: skip
+)
 def test_schedules(name, values, counts, epoch, max_epochs):
-    faults = [fault for value, label in zip(counts, ("step", "samples_seen", "stalls"), strict=True)
-              for fault in real_fault(label, value, least=0)]  # fmt: skip
+    faults = [
+        fault
+        for value, label in zip(counts, ("step", "samples_seen", "stalls"), strict=True)
+        for fault in real_fault(label, value, least=0)
+    ]
     faults += real_fault("max_epochs", max_epochs, least=1)
     step, seen, stalls = counts
     progress = outcome(lambda: schedules.Progress(step, epoch, max_epochs, seen, stalls), faults)
@@ -288,12 +324,18 @@ def test_schedules(name, values, counts, epoch, max_epochs):
 
 SOLVERS = {
     "SGD": {"momentum": (0.9, {"least": 0, "below": 1})},
-    "Adam": {"beta_1": (0.9, {"least": 0, "below": 1}), "beta_2": (0.99, {"least": 0, "below": 1}),
-             "epsilon": (1e-8, {"above": 0})},
+    "Adam": {
+        "beta_1": (0.9, {"least": 0, "below": 1}),
+        "beta_2": (0.99, {"least": 0, "below": 1}),
+        "epsilon": (1e-8, {"above": 0}),
+    },
     "AdamW": {"beta_1": (0.9, {"least": 0, "below": 1}), "weight_decay": (0.1, {"least": 0})},
-    "RMSprop": {"rho": (0.9, {"least": 0, "below": 1}), "momentum": (0.5, {"least": 0, "below": 1}),
-                "epsilon": (1e-6, {"above": 0})},
-}  # fmt: skip
+    "RMSprop": {
+        "rho": (0.9, {"least": 0, "below": 1}),
+        "momentum": (0.5, {"least": 0, "below": 1}),
+        "epsilon": (1e-6, {"above": 0}),
+    },
+}
 
 
 def stepped(solver, p, g, slots, rate, t, n_weights):
@@ -315,11 +357,17 @@ def stepped(solver, p, g, slots, rate, t, n_weights):
 
 
 @fuzz(
-    *(f"solvers.{name}" for name in SOLVERS), weight=4, name=st.sampled_from(list(SOLVERS)), filled=numbers,
-    n=st.sampled_from([0, 1, 2, 17, 100]), rate=st.sampled_from([1e-3, 0.1, 0, np.float32(0.5), 1]),
-    t=odd(st.integers(1, 1000)), n_weights=odd(st.integers(0, 20)), n_threads=st.one_of(st.integers(1, 3), odd()),
+    *(f"solvers.{name}" for name in SOLVERS),
+    weight=4,
+    name=st.sampled_from(list(SOLVERS)),
+    filled=numbers,
+    n=st.sampled_from([0, 1, 2, 17, 100]),
+    rate=st.sampled_from([1e-3, 0.1, 0, np.float32(0.5), 1]),
+    t=odd(st.integers(1, 1000)),
+    n_weights=odd(st.integers(0, 20)),
+    n_threads=st.one_of(st.integers(1, 3), odd()),
     data=st.data(),
-)  # fmt: skip
+)
 def test_solvers(name, filled, n, rate, t, n_weights, n_threads, data):
     values = {
         key: data.draw(st.one_of(*[st.just(usual)] * 9, real_numbers)) for key, (usual, _) in SOLVERS[name].items()

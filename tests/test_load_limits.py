@@ -158,9 +158,15 @@ def around(header):
 START = container._START + b"0" * 64 + b'","format":"pyconvx","version":"1","document":"'
 ENTRY = b',"%d":{"dtype":"F32","shape":[%s],"data_offsets":[0,0]}'
 HEADERS = {
-    "huge tensors": START + b'{}"}' + b"".join(ENTRY % (i, b"4611686018427387903,4611686018427387903") for i in range(2000)) + b"}",
+    "huge tensors": START
+    + b'{}"}'
+    + b"".join(ENTRY % (i, b"4611686018427387903,4611686018427387903") for i in range(2000))
+    + b"}",
     "many axes": START + b'{}"},"a":{"dtype":"F32","shape":[' + b"1," * 500_000 + b'1],"data_offsets":[0,4]}}',
-    "empty tensors": START + b'{}"}' + b"".join(ENTRY % (i, b"0,4611686018427387903") for i in range(20_000)) + b"}",
+    "empty tensors": START
+    + b'{}"}'
+    + b"".join(ENTRY % (i, b"0,4611686018427387903") for i in range(20_000))
+    + b"}",
     "a deep header": START + b'{}"},"a":' + b"[" * 500_000,
     "a deep document": START + b"[" * 500_000 + b'"}}',
     "a long document": START + b"[],".join([b"["] + [b""] * 60_000) + b'0]"}}',
@@ -169,7 +175,7 @@ HEADERS = {
     "escapes": START + b"\\u0041" * 100_000 + b'"}}',
     "one key many times": START + b'{}"}' + b',"a":1' * 60_000 + b"}",
     "long digits": START + b'{}"},"a":' + b"9" * 2_000_000 + b"}",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", HEADERS)

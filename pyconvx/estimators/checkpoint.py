@@ -86,7 +86,7 @@ class Saver:
         _release(self._path, self._lock)
 
     def resume(self, clf: Any, classes: Array) -> bool:
-        """Give a classifier of these classes the network and state of the checkpoint; False where there is none."""
+        """Give a classifier of these classes what the checkpoint holds; False where there is none."""
         where = os.fspath(self._path)
         try:
             data = read_file(self._path)

@@ -172,7 +172,7 @@ class Network:
         fixed = self._layout.fixed
         self._writable = {name: array.copy() if name in fixed else array for name, array in self._states.items()}
         everything = self._parameters | self._states
-        self._by_layer = {name: {} for name in self.names} | by_layer(everything)
+        self._by_layer: dict[str, dict[str, Array]] = {name: {} for name in self.names} | by_layer(everything)
 
     @property
     def n_weights(self) -> int:

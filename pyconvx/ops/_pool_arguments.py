@@ -85,7 +85,7 @@ def _refuse_windows_in_padding(
 
 
 def _first_beyond(step: int, modulus: int, low: int, high: int) -> int | None:
-    """The least i for which ``i * step % modulus`` lies from low to high, in as many steps as Euclid's algorithm."""
+    """The least i for which ``i * step % modulus`` lies from low to high, by Euclid's algorithm."""
     if low == 0:
         return 0
     if 2 * step > modulus:  # backwards it is a shorter way

@@ -230,7 +230,7 @@ def _listed(content: Any) -> list[Any]:
 
 
 def _with_padding(padding: int, kind: np.dtype[Any], values: list[str]) -> int:
-    """What arrays of text hold beyond their characters, one more added: few bytes of a file could mean many here."""
+    """Bytes of arrays of text beyond their characters, one array added: few in a file could be many here."""
     padding += max(0, kind.itemsize * len(values) - 4 * sum(map(len, values)))
     if padding > _MOST_PADDING:
         raise ValueError(f"{kind} is too wide for {len(values)} strings: make the array from a list of them")
