@@ -198,6 +198,17 @@ def test_powers_beyond_a_float():
         fitted(IMAGES, LABELS, learning_rate=schedules.Exponential(1e200), max_iter=5)
 
 
+def test_single_precision_parameters_do_not_lower_that_of_a_step():
+    narrow, wide = np.float32(0.9), float(np.float32(0.9))
+    np.testing.assert_array_equal(step(solvers.Adam(narrow), t=np.int8(3)), step(solvers.Adam(wide), t=3))
+
+
+def test_factors_are_floats():
+    for schedule in (schedules.OneCycle(start=np.float32(0.1)), schedules.Cosine(warm_up=np.float32(2))):
+        for epoch in (0.0, 1.0, 5.0):
+            assert type(schedule.factor(progress(epoch))) is float
+
+
 def test_accepted():
     swapped = np.arange(-2, 3, dtype=">f4")
     np.testing.assert_array_equal(activations.relu.forward(swapped), [0, 0, 0, 1, 2])

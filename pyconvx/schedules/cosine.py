@@ -13,7 +13,7 @@ __all__ = ["Cosine", "OneCycle"]
 
 def half_cosine(start: float, end: float, part: float) -> float:
     """Go from start to end while part goes from 0 to 1, level at both ends."""
-    part = min(max(part, 0.0), 1.0)
+    start, end, part = float(start), float(end), min(max(part, 0.0), 1.0)
     return end + (start - end) * (1.0 + math.cos(math.pi * part)) / 2.0
 
 
@@ -36,10 +36,11 @@ class Cosine(BaseEstimator):
         """Return the factor for the step that follows; the floor beyond max_epochs."""
         check_real(warm_up=self.warm_up, least=0)
         check_real(floor=self.floor)
-        if progress.epoch < self.warm_up:
-            return progress.epoch / self.warm_up
-        rest = progress.max_epochs - self.warm_up
-        return half_cosine(1.0, self.floor, (progress.epoch - self.warm_up) / rest if rest > 0 else 1.0)
+        warm_up = float(self.warm_up)
+        if progress.epoch < warm_up:
+            return progress.epoch / warm_up
+        rest = progress.max_epochs - warm_up
+        return half_cosine(1.0, self.floor, (progress.epoch - warm_up) / rest if rest > 0 else 1.0)
 
 
 @dataclass
@@ -66,7 +67,7 @@ class OneCycle(BaseEstimator):
         """Return the factor for the step that follows; the last one beyond max_epochs."""
         check_real(rise=self.rise, least=0)
         check_real(start=self.start, end=self.end)
-        part = progress.epoch / progress.max_epochs
-        if part < self.rise:
-            return half_cosine(self.start, 1.0, part / self.rise)
-        return half_cosine(1.0, self.end, (part - self.rise) / (1.0 - self.rise) if self.rise < 1 else 1.0)
+        rise, part = float(self.rise), progress.epoch / progress.max_epochs
+        if part < rise:
+            return half_cosine(self.start, 1.0, part / rise)
+        return half_cosine(1.0, self.end, (part - rise) / (1.0 - rise) if rise < 1 else 1.0)

@@ -51,7 +51,8 @@ class Adam(BaseEstimator):
         threads = check_step(self.slots, parameters, gradients, slots, learning_rate, t, n_weights, n_threads)
         check_real(least=0, below=1, beta_1=self.beta_1, beta_2=self.beta_2)
         check_real(epsilon=self.epsilon, above=0)
-        rate = learning_rate * math.sqrt(1.0 - self.beta_2**t) / (1.0 - self.beta_1**t)
+        beta_1, beta_2, t = float(self.beta_1), float(self.beta_2), int(t)  # NumPy would compute in their types
+        rate = float(learning_rate) * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t)
         training.adam(
             parameters, gradients, slots[0], slots[1], rate, self.beta_1, self.beta_2, self.epsilon,
             self._kept(learning_rate), n_weights, threads,
@@ -78,4 +79,4 @@ class AdamW(Adam):
 
     def _kept(self, learning_rate: float) -> float:
         check_real(weight_decay=self.weight_decay, least=0)
-        return 1.0 - learning_rate * self.weight_decay
+        return 1.0 - float(learning_rate) * float(self.weight_decay)
