@@ -134,6 +134,9 @@ DOCUMENTS = {
     "a long estimator": lambda d, a: d.update(estimator="x" * 2_000_000),
     "long parameters": lambda d, a: d["parameters"].update({"x" * 2_000_000: 1}),
     "a long activation": stack(layer("activation", activation="relu" * 100_000)),
+    "code for a dtype": value({"number": ["5)", 1]}),
+    "code for a parameter": lambda d, a: d["parameters"].update(dtype="(1+1)f4"),
+    "damaged code for a parameter": lambda d, a: d["parameters"].update(dtype="5)"),
     "a long dtype": value({"number": ["f" * 2_000_000, 1]}),
     "large numbers": value([int("9" * 4000)] * 300),
 }

@@ -117,6 +117,16 @@ REFUSED = {
     "no layer": (lambda: Network([5], (3, 3, 1)), TypeError, "expected layers, got 5"),
     "a negative seed": (lambda: wide_network(seed=-1), ValueError, "seed must be >= 0, got -1"),
     "another precision": (lambda: wide_network(dtype="float16"), ValueError, "dtype must be .* got float16"),
+    "code for a precision": (
+        lambda: wide_network(dtype="5)"),
+        TypeError,
+        r"dtype must be float32 or float64, got '5\)'",
+    ),
+    "code for a parameter": (
+        lambda: fitted(IMAGES, LABELS, dtype="5)"),
+        ValueError,
+        r"The 'dtype' parameter .*'5\)'",
+    ),
     "a network beyond memory": (lambda: Network([layers.Dense(1 << 60)], (9,)), ValueError, "too large"),
     "a complex kernel": (
         lambda: apply_filter(X[0], np.ones((1, 1)) * 1j),

@@ -25,7 +25,7 @@ def _legal_dtype(value: Any) -> bool:
         return value is None
     try:
         return np.dtype(value) in (np.float32, np.float64)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # NumPy has text parsed as Python's
         return False
 
 

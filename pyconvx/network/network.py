@@ -149,7 +149,10 @@ class Network:
                 raise TypeError(f"Network: expected layers, got {layer!r}")
         self.input_shape = tuple(as_int("Network: input_shape", size, 1) for size in input_shape)
         self.frozen = (frozen,) if isinstance(frozen, str) else tuple(frozen)
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        try:
+            self.dtype: np.dtype[Any] = np.dtype(dtype)
+        except (TypeError, ValueError, SyntaxError):  # NumPy has text parsed as Python's
+            raise TypeError(f"Network: dtype must be float32 or float64, got {dtype!r}") from None
         if self.dtype not in FLOATS:
             raise ValueError(f"Network: dtype must be float32 or float64, got {self.dtype}")
         self._lay_out()

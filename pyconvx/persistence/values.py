@@ -16,6 +16,7 @@ A file never names a module or a class: what a name stands for, the registry of 
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,7 @@ FAMILIES: dict[str, Registry[Any]] = {
 }
 
 
+_CODE = re.compile("[<>|=]?[fiubUS][0-9]{0,9}")
 _LONGEST_NAME = 200  # characters of a plugin's name
 _MOST_PADDING = 1 << 22  # bytes that arrays of text may hold beyond their characters, over a whole file
 
@@ -177,10 +179,11 @@ class Reader:
 
     def _strings(self, content: Any) -> Any:
         text, shape, values = _listed(content)
-        if np.dtype(text).kind not in "US" or not all(isinstance(value, str) for value in _listed(values)):
+        kind = _dtype(text)
+        if kind.kind not in "US" or not all(isinstance(value, str) for value in _listed(values)):
             raise TypeError(f"{text!r} for strings")
-        self._padding = _with_padding(self._padding, np.dtype(text), values)
-        return np.array(values, text).reshape(shape)
+        self._padding = _with_padding(self._padding, kind, values)
+        return np.array(values, kind).reshape(shape)
 
     def _objects(self, content: Any) -> Any:
         shape, values = _listed(content)
@@ -191,9 +194,7 @@ class Reader:
 
     def _number(self, content: Any) -> Any:
         text, value = _listed(content)
-        kind = np.dtype(text)
-        if kind.kind not in "fiubUS":
-            raise TypeError(f"{text!r} for a number")
+        kind = _dtype(text)
         return kind.type(self.read(value))
 
     def _random_state(self, content: Any) -> Any:
@@ -227,6 +228,13 @@ def _listed(content: Any) -> list[Any]:
     if not isinstance(content, list):
         raise TypeError(f"a list was expected, got {type(content).__name__}")
     return content
+
+
+def _dtype(text: Any) -> np.dtype[Any]:
+    """A simple type by its code; NumPy would have other text parsed as Python's."""
+    if not isinstance(text, str) or not _CODE.fullmatch(text):
+        raise TypeError(f"{str(text)[:80]!r} for a type of numbers or text")
+    return np.dtype(text)
 
 
 def _with_padding(padding: int, kind: np.dtype[Any], values: list[str]) -> int:
