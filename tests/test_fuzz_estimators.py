@@ -140,13 +140,13 @@ def test_classifier(case, shape, seed, how, layout, dtype, n_jobs):
     values, illegal = case
     X, y = pictures(shape, seed, dtype)
     wrong, faults = spoil(X, how)
-    faults += [(illegal,)] if illegal else []
+    faults += [(illegal,), ("unknown", "nope")] if illegal else []
     clf = CNNClassifier(**values)  # whatever the values: they are looked at in fit
     assert clf.get_params()["max_iter"] is values["max_iter"]
     given_X = lay(layout, wrong)
     with Unchanged(wrong, y), np.errstate(over="ignore", invalid="ignore"):
         try:
-            fitted = outcome(quietly(lambda: clf.fit(given_X, y)), faults + geometry_faults(values, shape))
+            fitted = outcome(quietly(lambda: clf.fit(given_X, y)), faults)
         except AssertionError as error:
             if (
                 isinstance(error.__cause__, DivergenceError)
@@ -164,11 +164,6 @@ def test_classifier(case, shape, seed, how, layout, dtype, n_jobs):
     np.testing.assert_array_equal(probabilities, twin.predict_proba(X))
     np.testing.assert_allclose(probabilities.sum(1), 1)
     np.testing.assert_array_equal(clf.predict(X), clf.classes_[clf.predict_log_proba(X).argmax(1)])
-
-
-def geometry_faults(values, shape):
-    """What is wrong with a kernel over these images; it is clipped to them, so mostly nothing."""
-    return []
 
 
 @fuzz(
@@ -279,7 +274,7 @@ def test_checkpoint_and_load(case, seed, every, path):
     X, y = pictures((6, 4, 4, 1), seed)
     with tempfile.TemporaryDirectory() as folder:
         place = os.path.join(folder, path) if isinstance(path, str) else path
-        faults = [(illegal,)] if illegal else []
+        faults = [(illegal,), ("unknown", "nope")] if illegal else []
         legal = every == "epoch" if isinstance(every, str) else not real_fault("every", every, least=0)
         if not isinstance(path, str) or not legal:
             faults += [("checkpoint",)]
