@@ -2,6 +2,8 @@
 #
 #   make demo             train on digits: a grid search, the test accuracy, the confusion matrix
 #   make test             all tests: ours, the documents' code, both plugins'
+#   make fuzz             50,000 generated cases and more, then hostile files: FILE_SECONDS=60 for each of their readers;
+#                         SEED=number replays a run
 #   make lint             ruff, mypy, cython-lint
 #   make bench            pyconvx beside PyTorch, skorch and ONNX Runtime: prints a table, writes docs/performance.md;
 #                         CASES="1 7" for some cases, DATA=folder of Fashion-MNIST for case 4, OPTIONS=--quick for a try
@@ -28,11 +30,11 @@ extra = $$($(BIN)/python -c "import tomllib; \
 PYTEST = $(BIN)/python -m pytest
 
 # threads that wait sleep instead of spinning: much quicker where other programs want the processors too
-demo test debug-test no-openmp-test test-oldest asan ubsan tsan: export OMP_WAIT_POLICY ?= passive
+demo test fuzz debug-test no-openmp-test test-oldest asan ubsan tsan: export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench bench-kernels variants debug-test no-openmp-test test-oldest sanitizers \
+.PHONY: help demo test fuzz lint bench bench-kernels variants debug-test no-openmp-test test-oldest sanitizers \
         asan ubsan tsan clean
 
 help:
@@ -70,6 +72,18 @@ test: $(VENV)/.plugins
 	cd plugins/pyconvx-extras && $(abspath $(BIN))/python -m pytest -q
 	cd plugins/pyconvx-cython-activation && $(abspath $(BIN))/python -m pytest -q
 	$(PYTEST)
+
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+FILE_SECONDS ?= 60
+
+$(VENV)/.fuzz: pyproject.toml $(VENV)/.installed
+	$(PIP) install --progress-bar off $(call extra,fuzz)
+	@touch $@
+
+fuzz: $(VENV)/.plugins $(VENV)/.fuzz
+	$(PYTEST) -q tests/test_fuzz_*.py --hypothesis-profile=nightly --hypothesis-seed=$(SEED)
+	for target in model document checkpoint idx; do \
+	  $(BIN)/python tests/fuzz_files.py $$target $(FILE_SECONDS) || exit 1; done
 
 lint: $(VENV)/.plugins $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -8,8 +8,10 @@ FOLDER holds the four .gz files as published (https://github.com/zalandoresearch
 
 import argparse
 import gzip
+import math
 import time
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +28,21 @@ BEST = {"epochs": 15, "schedule": "one_cycle", "learning_rate": 3e-3, "dropout":
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     """Array in a gzipped IDX file of unsigned bytes: two zeros, type 8, the axes, their sizes, the data."""
-    raw = gzip.decompress(path.read_bytes())
-    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
-        raise ValueError(f"{path} is no IDX file of unsigned bytes")
-    axes = raw[3]
-    start = 4 + 4 * axes
-    shape = tuple(int(size) for size in np.frombuffer(raw[4:start], ">u4"))
-    if len(raw) - start != np.prod(shape, dtype=np.int64):
-        raise ValueError(f"{path} declares shape {shape} and holds {len(raw) - start} bytes")
-    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
+    try:
+        with gzip.open(path) as file:
+            start = file.read(4)
+            if len(start) < 4 or start[:3] != b"\x00\x00\x08" or not 1 <= start[3] <= 3:
+                raise ValueError(f"{path} is no IDX file of unsigned bytes with one to three axes")
+            sizes = file.read(4 * start[3])
+            shape = tuple(int.from_bytes(sizes[i : i + 4], "big") for i in range(0, 4 * start[3], 4))
+            data = bytearray()  # piece by piece: a size is believed when its bytes are there
+            while len(data) <= math.prod(shape) and (piece := file.read(1 << 20)):
+                data += piece
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is no whole gzip file: {error}") from error
+    if len(sizes) < 4 * start[3] or len(data) != math.prod(shape):
+        raise ValueError(f"{path} declares shape {shape} and holds {len(data)} bytes")
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def load(folder: Path) -> tuple[npt.NDArray[np.uint8], ...]:

@@ -20,6 +20,7 @@ __all__ = ["Registry", "Row"]
 
 OWN = "pyconvx"
 IN_PROCESS = "this process"
+_LONGEST_SHOWN = 100  # characters of an unknown name
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -343,6 +344,7 @@ class Registry(Generic[T]):
     def _unknown(self, name: str) -> NoReturn:
         """Raise for a name that nobody claims, with what there is and the way out."""
         known = self.names()
+        name = name[:_LONGEST_SHOWN]  # a file may name anything, and difflib takes its time
         close = difflib.get_close_matches(name, known)
         hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
         raise PluginError(

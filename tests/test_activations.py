@@ -164,7 +164,7 @@ def test_threads_give_equal_bits(name):
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-@pytest.mark.parametrize("dtype", [np.int64, np.float16, np.complex64, ">f4", object])
+@pytest.mark.parametrize("dtype", [np.int64, np.float16, np.complex64, object])
 def test_other_dtypes_are_refused(name, dtype):
     activation = registry.get(name)
     with pytest.raises(TypeError, match="must be float32 or float64"):

@@ -1,18 +1,9 @@
 """Array arguments of activations: float32 or float64 of any shape, read in C order."""
 
-import numpy as np
 import numpy.typing as npt
 
 from pyconvx._types import FloatArray
-from pyconvx.ops._arrays import FLOATS, same_dtype, same_shape
-
-
-def as_floats(where: str, name: str, value: npt.ArrayLike) -> FloatArray:
-    """A C-contiguous array in native byte order, the value itself where it is one already."""
-    array = np.asarray(value)
-    if array.dtype not in FLOATS:
-        raise TypeError(f"{where}: {name} must be float32 or float64, got {array.dtype}")
-    return np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"])
+from pyconvx.ops._arrays import as_floats, same_dtype, same_shape
 
 
 def as_triple(where: str, dy: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, ...]:

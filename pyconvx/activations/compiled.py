@@ -13,7 +13,8 @@ import numpy.typing as npt
 from pyconvx._ext import pointwise
 from pyconvx._threads import resolve_threads
 from pyconvx._types import FloatArray
-from pyconvx.activations._arrays import as_floats, as_triple
+from pyconvx.activations._arrays import as_triple
+from pyconvx.ops._arrays import as_floats
 
 DEFAULT_INITIALIZER = "he_uniform"
 # He's variance makes up for the half that a ReLU cuts off; where f passes through 0 nearly as the identity
@@ -122,7 +123,7 @@ class CompiledActivation(_OverCapsule):
     name: str
 
     def __post_init__(self) -> None:
-        if self.name not in pointwise.NAMES:
+        if not isinstance(self.name, str) or self.name not in pointwise.NAMES:
             raise ValueError(f"no compiled activation {self.name!r}; there are {', '.join(pointwise.NAMES)}")
 
     @property

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from pyconvx._ext import pointwise
 from pyconvx._threads import resolve_threads
 from pyconvx._types import FloatArray
-from pyconvx.activations._arrays import as_floats, as_triple
+from pyconvx.activations._arrays import as_triple
+from pyconvx.ops._arrays import as_floats
 
 
 def _rows(array: FloatArray) -> FloatArray:

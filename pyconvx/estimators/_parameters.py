@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pyconvx._numbers import require_real
 from pyconvx.exceptions import PluginError
 from pyconvx.registry import Registry
 
@@ -32,7 +33,7 @@ def real(low: float, high: float = np.inf, *, above: bool = False) -> Rule:
     def accepts(value: Any) -> bool:
         if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
             return False
-        number = float(value)
+        number = require_real("", value)
         return (low < number if above else low <= number) and number < high
 
     return Rule(accepts, f"a float in the range {'(' if above else '['}{low}, {high})")

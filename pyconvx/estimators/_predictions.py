@@ -111,6 +111,13 @@ class FittedClassifier(ImageNetwork):
         check_is_fitted(self)
         write_file(path, pack(*saved(self)))
 
+    def _outputs(self, X: Any) -> FloatArray:
+        """As for every estimator; refused where somebody has changed ``classes_``."""
+        (units,) = self.network_.output_shape
+        if units != len(self.classes_):
+            raise ValueError(f"{len(self.classes_)} classes, but the network gives {units}: fit again")
+        return super()._outputs(X)
+
     def _loss(self) -> Any:
         """The loss; with a name, label_smoothing applies where the loss knows it."""
         made: Any = losses.registry.resolve(self.loss)

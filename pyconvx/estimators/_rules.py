@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from pyconvx import activations, initializers, losses, schedules, solvers
 from pyconvx.estimators import _images
@@ -24,7 +25,14 @@ def _legal_dtype(value: Any) -> bool:
         return value is None
     try:
         return np.dtype(value) in (np.float32, np.float64)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # NumPy has text parsed as Python's
+        return False
+
+
+def _legal_random_state(value: Any) -> bool:
+    try:
+        return check_random_state(value) is not None
+    except (TypeError, ValueError):
         return False
 
 
@@ -51,6 +59,7 @@ CLASSIFIER_RULES = _images.SHAPE_RULES | {
     "max_iter": rule.integer(1),
     "shuffle": rule.boolean,
     "resume": rule.boolean,
+    "random_state": rule.Rule(_legal_random_state, "an int from 0 to 2**32 - 1, a RandomState or None"),
     "checkpoint": rule.either(rule.Rule(is_checkpoint, "a Checkpoint with a path"), rule.nothing),
     "tol": rule.real(0),
     "verbose": rule.verbosity,

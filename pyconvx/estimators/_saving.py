@@ -36,13 +36,19 @@ def _is_curve(value: Any) -> bool:
     return type(value) is list and all(map(_is_number, value))
 
 
+def _are_classes(value: Any) -> bool:
+    """Labels are looked up by bisection: they must be sorted and distinct."""
+    vector = isinstance(value, np.ndarray) and value.ndim == 1 and len(value) > 0
+    return vector and np.array_equal(np.unique(value), value)
+
+
 def _or_none(rule: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or rule(value)
 
 
 # fitted attributes that do not follow from the network, and what they must be
 _ATTRIBUTES: dict[str, Callable[[Any], bool]] = {
-    "classes_": lambda value: isinstance(value, np.ndarray) and value.ndim == 1 and len(value) > 0,
+    "classes_": lambda value: _are_classes(value),
     "n_features_in_": _is_count,
     "feature_names_in_": lambda value: isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype == object,
     "scales_uint8_": lambda value: type(value) is bool,

@@ -1,9 +1,8 @@
 """Layers, solver and schedule from the constructor's parameters."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
-
-import numpy as np
 
 from pyconvx import layers as layer_family
 from pyconvx import schedules, solvers
@@ -60,9 +59,9 @@ def _default_stack(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, .
     stack: list[Layer] = []
     shape = input_shape
     function, norm = params["activation"], params["batch_norm"]
-    for filters in np.atleast_1d(np.asarray(params["filters"], np.int64)):
+    for filters in _sizes(params["filters"]):
         kernel = _clipped(params["kernel_size"], shape, params["padding"])
-        stack.append(Conv2D(int(filters), kernel, padding=params["padding"], bias=not norm))
+        stack.append(Conv2D(filters, kernel, padding=params["padding"], bias=not norm))
         shape = stack[-1].output_shape(shape)
         stack += [BatchNorm()] if norm else []
         stack.append(Activation(function))
@@ -71,10 +70,15 @@ def _default_stack(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, .
             stack.append(MaxPool2D(pool))
             shape = stack[-1].output_shape(shape)
     stack.append(Flatten())
-    for units in np.atleast_1d(np.asarray(params["hidden_layer_sizes"], np.int64)):
-        stack += [Dense(int(units)), Activation(function)]
+    for units in _sizes(params["hidden_layer_sizes"]):
+        stack += [Dense(units), Activation(function)]
         stack += [Dropout(float(params["dropout"]))] if params["dropout"] else []
     return tuple(stack)
+
+
+def _sizes(value: Any) -> list[int]:
+    """One size or several as a list."""
+    return [int(size) for size in ([value] if isinstance(value, Integral) else value)]
 
 
 def _clipped(size: int | Pair, shape: Shape, padding: Padding) -> Pair:

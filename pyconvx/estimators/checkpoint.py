@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pyconvx._types import Array
+from pyconvx.estimators import _parameters as rule
 from pyconvx.estimators._saving import restored, saved
 from pyconvx.estimators._targets import Validation
 from pyconvx.exceptions import CheckpointError, ModelFileError
@@ -47,8 +48,9 @@ def is_checkpoint(value: Any) -> bool:
     """Whether a parameter is a legal checkpoint."""
     if not isinstance(value, Checkpoint):
         return False
-    number = isinstance(value.every, (int, float)) and not isinstance(value.every, bool) and value.every >= 0
-    return isinstance(value.path, (str, os.PathLike)) and (value.every == "epoch" or number)
+    every = value.every
+    legal = every == "epoch" if isinstance(every, str) else rule.real(0).accepts(every)
+    return legal and isinstance(value.path, (str, os.PathLike))
 
 
 class Saver:
@@ -83,8 +85,8 @@ class Saver:
     def __exit__(self, *error: object) -> None:
         _release(self._path, self._lock)
 
-    def resume(self, clf: Any) -> bool:
-        """Give a classifier the network and state of the checkpoint; False where there is none."""
+    def resume(self, clf: Any, classes: Array) -> bool:
+        """Give a classifier of these classes what the checkpoint holds; False where there is none."""
         where = os.fspath(self._path)
         try:
             data = read_file(self._path)
@@ -101,6 +103,8 @@ class Saver:
             raise ModelFileError(f"{where}: {error}") from error
         if type(progress["done"]) is not int or progress["stopped"] not in (None, True, False):
             raise ModelFileError(f"{where}: damaged progress {progress['done']!r}, {progress['stopped']!r}")
+        if not np.array_equal(twin.classes_, classes):
+            raise ModelFileError(f"{where}: its classes are {str(twin.classes_)[:200]}, those of y {classes}")
         clf.network_, clf._state, clf.classes_ = twin.network_, twin._state, twin.classes_
         self.done, self.stopped = progress["done"], progress["stopped"]
         return True

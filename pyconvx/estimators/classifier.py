@@ -292,7 +292,7 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
                     start = self.network_.buffer if going_on else np.empty(0)
                     data = fingerprint_of(self, (images, labels, weights, start), validation)
                     saver = locks.enter_context(Saver(self.checkpoint, data))
-                resumed = saver is not None and self.resume and saver.resume(self)
+                resumed = saver is not None and self.resume and saver.resume(self, found)
                 if going_on or resumed:
                     self._check_same_layers(len(found))
                 else:

@@ -8,6 +8,7 @@ from pyconvx.exceptions import ModelFileError, PluginError
 from pyconvx.persistence import StrPath, read_file, unpack
 
 _KINDS = {"CNNClassifier": CNNClassifier}
+_LONGEST_TEXT = 2000  # characters of an error, which may quote the file
 
 
 def load(path: StrPath) -> CNNClassifier:
@@ -41,6 +42,6 @@ def load(path: StrPath) -> CNNClassifier:
     try:
         return restored(_KINDS, document, arrays)  # type: ignore[no-any-return]
     except PluginError as error:
-        raise PluginError(f"{where}: {error}") from error
+        raise PluginError(f"{where}: {str(error)[:_LONGEST_TEXT]}") from error
     except (ModelFileError, ValueError) as error:
-        raise ModelFileError(f"{where}: {error}") from error
+        raise ModelFileError(f"{where}: {str(error)[:_LONGEST_TEXT]}") from error

@@ -31,9 +31,10 @@ def apply_filter(image: npt.ArrayLike, kernel: str | npt.ArrayLike, *, padding: 
     Raises
     ------
     TypeError
-        If the image holds no real numbers.
+        If image or kernel hold no real numbers.
     ValueError
-        If a shape or name does not fit, or the kernel exceeds the padded image.
+        If a shape or name does not fit, a number is too large for float32, or the kernel exceeds the padded
+        image.
 
     Examples
     --------
@@ -49,7 +50,7 @@ def apply_filter(image: npt.ArrayLike, kernel: str | npt.ArrayLike, *, padding: 
             f"apply_filter: image must have shape (H, W), (H, W, C) or (N, H, W, C), got {pixels.shape}"
         )
     shape = {2: (1, *pixels.shape, 1), 3: (1, *pixels.shape), 4: pixels.shape}[pixels.ndim]
-    taps = np.asarray(get_kernel(kernel), pixels.dtype)
+    taps = _cast("kernel", get_kernel(kernel), pixels.dtype)
     C = shape[3]
     kernels = np.repeat(taps[:, :, None, None], C, axis=3)
     y = conv2d(pixels.reshape(shape), kernels, padding=padding, groups=C)
@@ -62,7 +63,19 @@ def _as_float(image: npt.ArrayLike) -> npt.NDArray[Any]:
     """The image in float64 if it is that already, else in float32."""
     if isinstance(image, np.ma.MaskedArray):
         raise TypeError("apply_filter: image is a masked array; fill it first, hidden values would be used")
+    if isinstance(image, np.matrix):
+        raise TypeError("apply_filter: image is a numpy.matrix; pass numpy.asarray(image)")
     pixels = np.asarray(image)
     if pixels.dtype.kind not in "buif":
         raise TypeError(f"apply_filter: image must hold real numbers, got {pixels.dtype}")
-    return pixels if pixels.dtype.newbyteorder("=") == np.float64 else pixels.astype(np.float32)
+    return pixels if pixels.dtype.newbyteorder("=") == np.float64 else _cast("image", pixels, np.dtype(np.float32))
+
+
+def _cast(name: str, values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The numbers in another type; ValueError where one has no room in it."""
+    with np.errstate(over="ignore"):
+        found = values.astype(dtype)
+    lost = np.isinf(found) & ~np.isinf(values)
+    if lost.any():
+        raise ValueError(f"apply_filter: {name} holds {values[lost][0]}, too large for {dtype}")
+    return found

@@ -176,6 +176,12 @@ class FilterBank(TransformerMixin, BaseEstimator):
 
     def _images(self, X: npt.ArrayLike, *, reset: bool) -> FloatArray:
         """X as (n, H, W, C), checked against the fitted shape."""
+        if isinstance(X, np.ma.MaskedArray):
+            raise TypeError("X is a masked array; fill it first, hidden values would be used")
+        with np.errstate(over="ignore"):  # what overflows in the cast is refused as infinite
+            return self._checked(X, reset=reset)
+
+    def _checked(self, X: npt.ArrayLike, *, reset: bool) -> FloatArray:
         if (X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim) == 2:
             # the public check, which also knows data frames with their names, and sparse matrices
             rows: FloatArray = validate_data(self, X, dtype=_DTYPES, reset=reset)
@@ -198,6 +204,8 @@ class FilterBank(TransformerMixin, BaseEstimator):
         """(H, W, C) of the image in a flat row."""
         if self.image_shape is None:
             return 1, features, 1
+        if not isinstance(self.image_shape, (tuple, list)):
+            raise TypeError(f"image_shape must be (H, W) or (H, W, C), got {self.image_shape!r}")
         shape = tuple(as_int("image_shape", size, 1) for size in self.image_shape)
         if len(shape) not in (2, 3) or math.prod(shape) != features:
             raise ValueError(

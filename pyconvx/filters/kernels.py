@@ -58,6 +58,8 @@ def get_kernel(kernel: str | npt.ArrayLike) -> npt.NDArray[Any]:
 
     Raises
     ------
+    TypeError
+        If the array holds no real numbers.
     ValueError
         If there is no kernel of that name, or the array has not two axes.
 
@@ -75,7 +77,12 @@ def get_kernel(kernel: str | npt.ArrayLike) -> npt.NDArray[Any]:
             hint = f"did you mean {close[0]!r}? " if close else ""
             raise ValueError(f"no kernel is named {kernel!r}: {hint}the names are {', '.join(KERNELS)}")
         return KERNELS[kernel]
-    array: npt.NDArray[Any] = np.asarray(kernel)
+    try:
+        array: npt.NDArray[Any] = np.asarray(kernel)
+    except ValueError as error:
+        raise ValueError(f"a kernel must have shape (KH, KW): {error}") from None
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"a kernel must hold real numbers, got {array.dtype}")
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"a kernel must have shape (KH, KW), got {array.shape}")
     return array

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .._numbers import check_real
+
 __all__ = ["Constant", "zeros"]
 
 
@@ -19,6 +21,9 @@ class Constant:
     """
 
     value: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_real(value=self.value)
 
     def __call__(
         self, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator

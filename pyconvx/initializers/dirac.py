@@ -24,6 +24,8 @@ class Dirac:
             raise ValueError(f"a dirac array needs at least two axes, got shape {shape}")
         channels, outputs = shape[-2:]
         kernel = np.zeros(shape)
+        if not kernel.size:
+            return kernel
         # padding "same" puts the smaller half before: an even window's centre is (k - 1) // 2
         centre = tuple((size - 1) // 2 for size in shape[:-2])
         output = np.arange(outputs)

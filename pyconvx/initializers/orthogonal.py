@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .._numbers import check_real
+
 __all__ = ["Orthogonal"]
 
 
@@ -23,6 +25,9 @@ class Orthogonal:
     """
 
     gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_real(gain=self.gain)
 
     def __call__(
         self, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator

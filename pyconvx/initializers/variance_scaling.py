@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from .._numbers import check_real
+
 __all__ = [
     "VarianceScaling",
     "he_normal",
@@ -42,8 +44,7 @@ class VarianceScaling:
     distribution: Literal["normal", "uniform"] = "normal"
 
     def __post_init__(self) -> None:
-        if self.scale <= 0:
-            raise ValueError(f"scale must be above 0, got {self.scale!r}")
+        check_real(scale=self.scale, above=0)
         if self.fan not in ("in", "average"):
             raise ValueError(f"fan must be 'in' or 'average', got {self.fan!r}")
         if self.distribution not in ("normal", "uniform"):
@@ -61,6 +62,7 @@ class VarianceScaling:
 
     def std(self, fan_in: int, fan_out: int) -> float:
         """Return the standard deviation of the weights."""
+        check_real(fan_in=fan_in, fan_out=fan_out, above=0)
         fan = fan_in if self.fan == "in" else (fan_in + fan_out) / 2
         return math.sqrt(self.scale / fan)
 

@@ -7,6 +7,7 @@ is safe.
 
 import dataclasses
 import functools
+import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyconvx._ext import random
+from pyconvx._numbers import require_real
 from pyconvx._threads import resolve_threads
 from pyconvx._types import Array, FloatArray, Pair, Shape
 from pyconvx._workspace import Workspace
@@ -114,7 +116,8 @@ def _frozen(value: Any) -> Any:
     """Lists as tuples, at any depth, and NumPy's numbers as Python's."""
     if isinstance(value, (list, tuple)):
         return tuple(_frozen(item) for item in value)
-    return value.item() if isinstance(value, np.generic) else value
+    single = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim)
+    return value.item() if single else value
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,8 @@ class Layer:
             if (item.type is bool and not isinstance(value, bool)) or (item.type is float and not number):
                 kind = item.type.__name__
                 raise TypeError(f"{type(self).__name__}: {item.name} must be a {kind}, got {value!r}")
+            if item.type is float and math.isinf(require_real(item.name, value)):
+                raise ValueError(f"{type(self).__name__}: {item.name} must be finite, got {value!r}")
             object.__setattr__(self, item.name, value)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -73,11 +73,9 @@ class Conv2D(Layer):
 
     def parameters(self, input_shape: Shape) -> dict[str, ParameterSpec]:
         """Kernel, and bias where wanted."""
-        C = expect_images(self, input_shape)[2]
-        if C % self.groups:
-            raise ValueError(f"{self} expected channels divisible by {self.groups}, got shape {input_shape}")
+        self.view(input_shape)  # refuses what does not fit
         KH, KW = both(self.kernel_size)
-        inputs = C // self.groups
+        inputs = input_shape[2] // self.groups
         fans = (KH * KW * inputs, KH * KW * self.filters // self.groups)
         specs = {"kernel": ParameterSpec((KH, KW, inputs, self.filters), self.initializer, *fans)}
         if self.bias:
@@ -128,7 +126,9 @@ class Conv2D(Layer):
 
 @cached
 def _view(layer: Conv2D, input_shape: Shape) -> Window:
-    H, W, _ = expect_images(layer, input_shape)
+    H, W, C = expect_images(layer, input_shape)
+    if C % layer.groups:
+        raise ValueError(f"{layer} expected channels divisible by {layer.groups}, got shape {input_shape}")
     return window(
         str(layer), (H, W), both(layer.kernel_size),
         stride=layer.stride, padding=layer.padding, dilation=layer.dilation,

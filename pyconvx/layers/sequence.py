@@ -75,7 +75,7 @@ def _steps(layers: tuple[Layer, ...]) -> tuple[Step, ...]:
     return make_plan(layers, layer_names(layers))
 
 
-def _by_layer(arrays: Arrays) -> dict[str, dict[str, Any]]:
+def by_layer(arrays: Arrays) -> dict[str, dict[str, Any]]:
     """The arrays of each layer, by their names within it."""
     found: dict[str, dict[str, Any]] = {}
     for path, value in arrays.items():
@@ -86,7 +86,7 @@ def _by_layer(arrays: Arrays) -> dict[str, dict[str, Any]]:
 
 def sequence_forward(layers: Layers, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
     """Run step by step; the cache holds the steps and what they keep."""
-    tape, own = [], _by_layer(params)
+    tape, own = [], by_layer(params)
     for step in steps_of(layers):
         name = step.names[0]
         x, cache = step.layer.forward(x, own.get(name, {}), context.within(name))
@@ -99,7 +99,7 @@ def sequence_backward(
 ) -> FloatArray | None:
     """Run backward; without needs_dx the first step makes no dx."""
     dx: FloatArray | None = dy
-    given, own, own_grads = dy, _by_layer(params), _by_layer(grads)
+    given, own, own_grads = dy, by_layer(params), by_layer(grads)
     inner = dataclasses.replace(context, needs_dx=True)
     for i, (step, cache) in reversed(list(enumerate(tape))):
         name = step.names[0]
@@ -115,7 +115,7 @@ def sequence_backward(
 
 def sequence_bind(layers: Layers, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
     """Add the steps to a program; returns the array that the last one writes."""
-    own = _by_layer(params)
+    own = by_layer(params)
     for step in steps_of(layers):
         x = program.bind(step.layer, x, own.get(step.names[0], {}))
     return x

@@ -7,7 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .._ext import pointwise, training
+from .._numbers import require_real
 from .._threads import resolve_threads
+from ..ops._arrays import FLOATS, check_array
 
 __all__ = ["CrossEntropy"]
 
@@ -31,6 +33,7 @@ class CrossEntropy:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
+        require_real("label_smoothing", self.label_smoothing)
         if not 0.0 <= self.label_smoothing <= 1.0:
             raise ValueError(f"label_smoothing must be from 0 to 1, got {self.label_smoothing!r}")
 
@@ -65,8 +68,10 @@ class CrossEntropy:
 
         Raises
         ------
+        TypeError
+            For arrays of another dtype.
         ValueError
-            For shapes that do not fit together, or a target that is no class.
+            For shapes that do not fit together, a target that is no class, or arrays that would be copied.
         """
         _check_arrays(logits, targets, weights, gradient)
         threads = resolve_threads(n_threads)
@@ -77,6 +82,7 @@ class CrossEntropy:
 
     def probabilities(self, logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the softmax of each row, in the logits' shape (N, K) and dtype."""
+        check_array("logits", logits, FLOATS, 2)
         found = np.empty_like(logits)
         pointwise.softmax(logits, found, 1)
         return found
@@ -89,6 +95,10 @@ def _check_arrays(
     gradient: npt.NDArray[Any],
 ) -> None:
     """Raise ValueError for what the kernel would read or write past an array's end."""
+    check_array("logits", logits, FLOATS, 2)
+    check_array("targets", targets, (np.dtype(np.int64),), 1)
+    check_array("weights", weights, (logits.dtype,), 1)
+    check_array("gradient", gradient, (logits.dtype,), 2, written=True)
     rows = logits.shape[:1]
     if targets.shape != rows or weights.shape != rows or gradient.shape != logits.shape:
         raise ValueError(

@@ -4,7 +4,7 @@ It knows how to run forward and backward; it knows nothing of losses, solvers, e
 """
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -16,8 +16,10 @@ from pyconvx._workspace import Workspace, aligned_empty
 from pyconvx.exceptions import ModelFileError
 from pyconvx.layers import Context, Layer
 from pyconvx.layers.plan import make_plan
-from pyconvx.layers.sequence import below, layer_names, output_shapes
+from pyconvx.layers.sequence import by_layer, layer_names, output_shapes
 from pyconvx.network.parameters import Layout, default_initializers, initial_values, views
+from pyconvx.ops._arrays import FLOATS
+from pyconvx.ops.geometry import as_int, check_size
 
 FORMAT_VERSION = 1
 
@@ -81,11 +83,11 @@ class Network:
         seed: int = 0,
         frozen: Collection[str] = (),
     ) -> None:
-        self.layers = tuple(layers)
-        self.input_shape = tuple(input_shape)
-        self.frozen = tuple(frozen)
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
-        self._lay_out()
+        seed = as_int("Network: seed", seed, 0)
+        if seed >= 1 << 64:
+            raise ValueError(f"Network: seed must be below 2**64, got {seed}")
+        self._describe(layers, input_shape, frozen, dtype)
+        check_size("Network", self._layout.size + self._layout.state_size)
         self.buffer: FloatArray = aligned_empty(self._layout.size, self.dtype)
         self.state_buffer: FloatArray = aligned_empty(self._layout.state_size, self.dtype)
         self._make_views()
@@ -116,9 +118,7 @@ class Network:
             If a layer cannot take its input.
         """
         network = cls.__new__(cls)
-        network.layers, network.input_shape = tuple(layers), tuple(input_shape)
-        network.frozen, network.dtype = tuple(frozen), np.dtype(dtype)
-        network._lay_out()
+        network._describe(layers, input_shape, frozen, dtype)
         specs = network._layout.parameters | network._layout.states
         for name, spec in specs.items():
             array = arrays.get(name)
@@ -134,6 +134,28 @@ class Network:
         for name, array in (network._parameters | network._states).items():
             array[...] = arrays[name]
         return network
+
+    def _describe(
+        self, layers: Sequence[Layer], input_shape: Shape, frozen: Collection[str], dtype: npt.DTypeLike
+    ) -> None:
+        """Take what makes a network, checked."""
+        if not isinstance(input_shape, (tuple, list)) or not input_shape:
+            raise TypeError(f"Network: input_shape must be (H, W, C) or (features,), got {input_shape!r}")
+        if isinstance(layers, (str, type)) or not isinstance(layers, Iterable):
+            raise TypeError(f"Network: layers must be a sequence of layers, got {layers!r}")
+        self.layers = tuple(layers)
+        for layer in self.layers:
+            if isinstance(layer, type) or not hasattr(layer, "output_shape"):
+                raise TypeError(f"Network: expected layers, got {layer!r}")
+        self.input_shape = tuple(as_int("Network: input_shape", size, 1) for size in input_shape)
+        self.frozen = (frozen,) if isinstance(frozen, str) else tuple(frozen)
+        try:
+            self.dtype: np.dtype[Any] = np.dtype(dtype)
+        except (TypeError, ValueError, SyntaxError):  # NumPy has text parsed as Python's
+            raise TypeError(f"Network: dtype must be float32 or float64, got {dtype!r}") from None
+        if self.dtype not in FLOATS:
+            raise ValueError(f"Network: dtype must be float32 or float64, got {self.dtype}")
+        self._lay_out()
 
     def _lay_out(self) -> None:
         """What follows from layers and input shape."""
@@ -153,7 +175,7 @@ class Network:
         fixed = self._layout.fixed
         self._writable = {name: array.copy() if name in fixed else array for name, array in self._states.items()}
         everything = self._parameters | self._states
-        self._by_layer = {name: below(everything, name) for name in self.names}
+        self._by_layer: dict[str, dict[str, Array]] = {name: {} for name in self.names} | by_layer(everything)
 
     @property
     def n_weights(self) -> int:
@@ -196,7 +218,7 @@ class Network:
         buffer.fill(0)
         specs = {name: self._layout.parameters[name] for name in self._layout.trainable}
         named = views(buffer, specs)
-        return buffer, {name: below(named, name) for name in self.names}
+        return buffer, {name: {} for name in self.names} | by_layer(named)
 
     def context(self, training: bool, workspace: Workspace, n_threads: int, **random: Any) -> Context:
         """A context with this network's states."""
@@ -211,6 +233,7 @@ class Network:
         `memory.kept.reset()`; without, only the newest two maps are kept. Tapes are for training passes:
         outside them the layers keep less than backward needs.
         """
+        self._check("x", x, self.input_shape)
         for step in self.plan:
             workspace = memory.kept if tape is not None else memory.other_than(x)
             inner = context.at(step.names[0] + ".", workspace, context.needs_dx)
@@ -228,6 +251,7 @@ class Network:
         memory: Memory,
     ) -> None:
         """Add to the gradients, given that of the outputs; `dy` is overwritten."""
+        self._check("dy", dy, self.output_shape)
         for i in range(len(self.plan) - 1, self._first - 1, -1):
             step = self.plan[i]
             name = step.names[0]
@@ -236,8 +260,17 @@ class Network:
             if i > self._first:
                 dy = dx
 
+    def _check(self, name: str, array: FloatArray, shape: Shape) -> None:
+        """Refuse a batch of other samples: the kernels do not look."""
+        if array.shape[1:] != shape or array.dtype != self.dtype:
+            raise ValueError(
+                f"Network: {name} must have shape (N, {', '.join(map(str, shape))}) and {self.dtype}, "
+                f"got {array.shape}, {array.dtype}"
+            )
+
     def layer_output(self, x: FloatArray, layer: int, context: Context, memory: Memory) -> FloatArray:
         """Output of one layer, by its place; layers run one by one."""
+        self._check("x", x, self.input_shape)
         for step in make_plan(self.layers[: layer + 1], self.names[: layer + 1], fuse=False):
             inner = context.at(step.names[0] + ".", memory.other_than(x), context.needs_dx)
             x, _ = step.layer.forward(x, self._by_layer[step.names[0]], inner)

@@ -41,12 +41,15 @@ class Layout:
 
     def __init__(self, layers: Sequence[Layer], input_shape: Shape, frozen: Collection[str] = ()) -> None:
         specs = sequence_parameters(layers, input_shape)
-        unknown = [name for name in frozen if not any(_covers(name, key) for key in specs)]
+        covered = {name: frozenset(_covering(name)) for name in specs}
+        unknown = sorted(set(frozen).difference(*covered.values()))
         if unknown:
-            raise ValueError(f"frozen names {unknown} match none of {', '.join(specs)}")
+            raise ValueError(f"frozen names {unknown[:10]} match none of {', '.join(specs)[:2000]}")
+
+        chosen = frozenset(frozen)
 
         def rank(name: str) -> int:
-            if any(_covers(f, name) for f in frozen):
+            if chosen & covered[name]:
                 return 2
             return 0 if specs[name].kind == "weight" else 1
 
@@ -62,9 +65,10 @@ class Layout:
         self.state_size = sum(sizes[name] for name in self.states)
 
 
-def _covers(pattern: str, name: str) -> bool:
-    """Whether a full name, or the name of a layer, means this parameter."""
-    return name == pattern or name.startswith(pattern + ".")
+def _covering(name: str) -> list[str]:
+    """The names that mean a parameter: its own, and those of the layers that it lies in."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 def views(buffer: npt.NDArray[Any], specs: Mapping[str, ParameterSpec]) -> dict[str, Array]:

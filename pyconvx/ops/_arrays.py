@@ -11,15 +11,13 @@ from pyconvx._types import FloatArray
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def as_float_array(where: str, name: str, value: npt.ArrayLike, ndim: int) -> FloatArray:
+def as_floats(where: str, name: str, value: npt.ArrayLike) -> FloatArray:
     """A C-contiguous, aligned array in native byte order; the value itself where it is one already.
 
     Raises
     ------
     TypeError
         If it is no array of float32 or float64.
-    ValueError
-        If it has another number of axes, or an axis of length 0 other than the first.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{where}: {name} is a masked array; fill it first, hidden values would be used")
@@ -28,11 +26,17 @@ def as_float_array(where: str, name: str, value: npt.ArrayLike, ndim: int) -> Fl
     array: npt.NDArray[Any] = np.asarray(value)
     if array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(f"{where}: {name} must be float32 or float64, got {array.dtype}")
+    return np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def as_float_array(where: str, name: str, value: npt.ArrayLike, ndim: int) -> FloatArray:
+    """The same, of so many axes; ValueError for others, and where one but the first has length 0."""
+    array = as_floats(where, name, value)
     if array.ndim != ndim:
         raise ValueError(f"{where}: {name} must have {ndim} axes, got shape {array.shape}")
     if 0 in array.shape[1:]:
         raise ValueError(f"{where}: {name} of shape {array.shape} has a zero dimension")
-    return np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])
+    return array
 
 
 def same_dtype(where: str, names: Sequence[str], arrays: Sequence[FloatArray]) -> None:
@@ -48,3 +52,19 @@ def same_shape(where: str, name: str, array: FloatArray, expected: tuple[int, ..
     """Refuse an array of another shape."""
     if array.shape != expected:
         raise ValueError(f"{where}: {name} must have shape {expected}, got {array.shape}")
+
+
+def check_array(
+    name: str, array: object, dtypes: Sequence[npt.DTypeLike], ndim: int, *, written: bool = False
+) -> None:
+    """Refuse what a kernel cannot take as it lies, for functions that promise not to copy."""
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a numpy array, got {type(array).__name__}")
+    if array.dtype not in dtypes:
+        raise TypeError(f"{name} must be {' or '.join(str(np.dtype(kind)) for kind in dtypes)}, got {array.dtype}")
+    if array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}")
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        raise ValueError(f"{name} of shape {array.shape} must be C-contiguous and aligned")
+    if written and not array.flags.writeable:
+        raise ValueError(f"{name} of shape {array.shape} is read-only, but it is written")

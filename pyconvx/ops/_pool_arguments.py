@@ -21,6 +21,8 @@ def pool_threads(n_threads: int | None, array: FloatArray) -> int:
 
 def input_shape_of(where: str, input_shape: Sequence[int], dy: FloatArray) -> tuple[int, int, int, int]:
     """The input's shape, checked against the gradient of the output."""
+    if not isinstance(input_shape, (tuple, list, np.ndarray)):
+        raise TypeError(f"{where}: input_shape must be (N, H, W, C), got {input_shape!r}")
     if len(input_shape) != 4:
         raise ValueError(f"{where}: input_shape must be (N, H, W, C), got {tuple(input_shape)}")
     least = (0, 1, 1, 1)
@@ -69,17 +71,32 @@ def _refuse_windows_in_padding(
             f"{where}: padding {max(padding)} along the {axis} must be less than the window's extent "
             f"{extent}, or a window would lie wholly in padding"
         )
-    if dilation == 1:
+    if dilation <= size:
         return
-    # taps further apart than the image is long can step over it
-    start = np.arange(windows) * stride - padding[0]
-    first = np.maximum(-(start // dilation), 0)
-    empty = (first >= taps) | (start + first * dilation >= size)
-    if empty.any():
+    # taps further apart than the image is long can step over it: those of a window that starts before it
+    before = -(-padding[0] // stride)
+    start = -padding[0] % dilation
+    empty = 0 if start >= size else _first_beyond(stride % dilation, dilation, size - start, dilation - 1 - start)
+    if empty is not None and empty < min(before, windows):
         raise ValueError(
-            f"{where}: window {int(np.argmax(empty))} along the {axis} has no tap in the image of {size}: "
+            f"{where}: window {empty} along the {axis} has no tap in the image of {size}: "
             f"padding {padding} is too large for dilation {dilation}"
         )
+
+
+def _first_beyond(step: int, modulus: int, low: int, high: int) -> int | None:
+    """The least i for which ``i * step % modulus`` lies from low to high, by Euclid's algorithm."""
+    if low == 0:
+        return 0
+    if 2 * step > modulus:  # backwards it is a shorter way
+        step, low, high = modulus - step, modulus - high, modulus - low
+    if step == 0:
+        return None
+    i = -(-low // step)
+    if i * step <= high:
+        return i
+    turns = _first_beyond(-modulus % step, step, low % step, high % step)
+    return None if turns is None else -(-(low + modulus * turns) // step)
 
 
 def winner_dtype(where: str, w: Window) -> np.dtype[Any]:

@@ -6,6 +6,8 @@ Everything here is integers; no array is touched. `Window` is what the kernels g
 import operator
 from dataclasses import dataclass
 
+import numpy as np
+
 from pyconvx._types import Padding, Pair
 
 # Index arithmetic in the kernels is done in signed 64-bit integers, on bytes too.
@@ -23,6 +25,13 @@ def as_int(name: str, value: object, minimum: int) -> int:
     if number < minimum:
         raise ValueError(f"{name} must be >= {minimum}, got {number}")
     return number
+
+
+def as_bool(name: str, value: object) -> bool:
+    """A switch, NumPy's too; a number or a text in its place is a slip that truth would hide."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be a bool, got {value!r}")
+    return bool(value)
 
 
 def as_pair(name: str, value: object, minimum: int) -> Pair:
@@ -119,6 +128,7 @@ def conv_output_size(
     kernel_size = as_int("kernel_size", kernel_size, 1)
     stride = as_int("stride", stride, 1)
     dilation = as_int("dilation", dilation, 1)
+    ceil_mode = as_bool("ceil_mode", ceil_mode)
     sides = (as_pair("padding", padding, 0), (0, 0)) if isinstance(padding, (tuple, list)) else as_padding(padding)
     extent = dilation * (kernel_size - 1) + 1
     before_after = _same_padding(size, extent, stride) if isinstance(sides, str) else sides[0]
@@ -192,6 +202,7 @@ def window(
     (H, W), (KH, KW) = size, kernel_size
     strides = as_pair(f"{where}: stride", stride, 1)
     gaps = as_pair(f"{where}: dilation", dilation, 1)
+    ceil_mode = as_bool(f"{where}: ceil_mode", ceil_mode)
     dilations = (gaps[0] if KH > 1 else 1, gaps[1] if KW > 1 else 1)  # one tap has no gaps
     extents = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel_size, strict=True))
     sides = as_padding(padding)

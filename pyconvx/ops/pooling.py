@@ -13,7 +13,7 @@ from pyconvx._ext import pool
 from pyconvx._types import FloatArray, Padding, Pair
 from pyconvx.ops._arrays import as_float_array, same_shape
 from pyconvx.ops._pool_arguments import input_shape_of, pool_threads, pool_window, winner_dtype
-from pyconvx.ops.geometry import check_size
+from pyconvx.ops.geometry import as_bool, check_size
 
 
 def max_pool2d(
@@ -132,6 +132,8 @@ def max_pool2d_backward(
     where = "max_pool2d_backward"
     dy = as_float_array(where, "dy", dy, 4)
     N, H, W, C = input_shape_of(where, input_shape, dy)
+    if isinstance(argmax, np.ma.MaskedArray):
+        raise TypeError(f"{where}: argmax is a masked array; pass what max_pool2d returned")
     places = np.asarray(argmax)
     if places.dtype.kind not in "iu":
         raise TypeError(f"{where}: argmax must hold integers, got {places.dtype}")
@@ -190,12 +192,13 @@ def avg_pool2d(
     10.0
     """
     where = "avg_pool2d"
+    count_include_pad = as_bool(f"{where}: count_include_pad", count_include_pad)
     x = as_float_array(where, "x", x, 4)
     w = pool_window(where, x.shape, pool_size, stride, padding, 1, ceil_mode)
     shape = (x.shape[0], w.OH, w.OW, x.shape[3])
     check_size(where, *shape)
     y = np.empty(shape, x.dtype)
-    pool.avg_pool(x, y, *w.sizes[:6], w.bottom, w.right, bool(count_include_pad), pool_threads(n_threads, x))
+    pool.avg_pool(x, y, *w.sizes[:6], w.bottom, w.right, count_include_pad, pool_threads(n_threads, x))
     return y
 
 
@@ -240,13 +243,14 @@ def avg_pool2d_backward(
            [0.25, 0.25]])
     """
     where = "avg_pool2d_backward"
+    count_include_pad = as_bool(f"{where}: count_include_pad", count_include_pad)
     dy = as_float_array(where, "dy", dy, 4)
     shape = input_shape_of(where, input_shape, dy)
     w = pool_window(where, shape, pool_size, stride, padding, 1, ceil_mode)
     same_shape(where, "dy", dy, (shape[0], w.OH, w.OW, shape[3]))
     dx = np.empty(shape, dy.dtype)
     sizes = (*w.sizes[:6], w.bottom, w.right)
-    pool.avg_pool_backward(dy, dx, *sizes, bool(count_include_pad), pool_threads(n_threads, dx))
+    pool.avg_pool_backward(dy, dx, *sizes, count_include_pad, pool_threads(n_threads, dx))
     return dx
 
 

@@ -153,9 +153,14 @@ def _checked_entries(header: Any) -> dict[str, Any]:
             raise ValueError(f"array {name[:80]!r}: unknown dtype {str(kind)[:20]!r}")
         if not (_are_sizes(shape) and len(shape) <= _MOST_AXES and _are_sizes(offsets) and len(offsets) == 2):
             raise ValueError(f"array {name[:80]!r}: shape and data_offsets must be lists of sizes")
-        size = math.prod(shape) * np.dtype(_DTYPES[kind]).itemsize
+        itemsize = np.dtype(_DTYPES[kind]).itemsize
+        size = math.prod(shape) * itemsize
         if offsets != [end, end + size]:
             raise ValueError(f"array {name[:80]!r}: {size} bytes expected from {end} on, not {offsets}")
+        if math.prod(max(length, 1) for length in shape) * itemsize >= 1 << 62:
+            raise ValueError(
+                f"array {name[:80]!r}: no memory holds its shape"
+            )  # nor does NumPy, even without numbers
         end += size
     return dict(header)
 

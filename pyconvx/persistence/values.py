@@ -16,6 +16,7 @@ A file never names a module or a class: what a name stands for, the registry of 
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,11 @@ FAMILIES: dict[str, Registry[Any]] = {
 }
 
 
+_CODE = re.compile("[<>|=]?[fiubUS][0-9]{0,9}")
+_LONGEST_NAME = 200  # characters of a plugin's name
+_MOST_PADDING = 1 << 22  # bytes that arrays of text may hold beyond their characters, over a whole file
+
+
 class Writer:
     """Turns values into JSON.
 
@@ -46,6 +52,7 @@ class Writer:
     def __init__(self) -> None:
         self.arrays: dict[str, Array] = {}
         self.plugins: dict[tuple[str, str], tuple[str, str]] = {}
+        self._padding = 0
 
     def write(self, value: Any, where: str) -> Any:
         """The JSON of a value; TypeError with `where` for what a file cannot hold."""
@@ -78,7 +85,9 @@ class Writer:
 
     def _array(self, value: Array, where: str) -> Any:
         if value.dtype.kind in "US":
-            return {"strings": [value.dtype.str, list(value.shape), np.ravel(value).astype(str).tolist()]}
+            flat = np.ravel(value).astype(str).tolist()
+            self._padding = _with_padding(self._padding, value.dtype, flat)
+            return {"strings": [value.dtype.str, list(value.shape), flat]}
         if value.dtype.kind == "O":
             flat = [self.write(item, f"{where}[{i}]") for i, item in enumerate(value.ravel())]
             return {"objects": [list(value.shape), flat]}
@@ -116,6 +125,8 @@ class Reader:
 
     def __init__(self, arrays: dict[str, Array], plugins: Any = ()) -> None:
         self._arrays = arrays
+        self._read: set[str] = set()
+        self._padding = 0
         self._packages = {}
         for family, name, package, version in plugins:
             self._packages[family, name] = f"{package} {version}"
@@ -123,8 +134,9 @@ class Reader:
 
     def look_up(self, family: Any, name: Any) -> Any:
         """A plugin by name; PluginError with the package that it came from."""
-        if not (isinstance(family, str) and family in FAMILIES and isinstance(name, str)):
-            raise ModelFileError(f"no plugin is called {name!r} in {family!r}")
+        known = isinstance(family, str) and family in FAMILIES
+        if not (known and isinstance(name, str) and len(name) <= _LONGEST_NAME):
+            raise ModelFileError(f"no plugin is called {str(name)[:80]!r} in {str(family)[:80]!r}")
         try:
             return FAMILIES[family].get(name)
         except PluginError as error:
@@ -139,16 +151,16 @@ class Reader:
         if not isinstance(stored, dict):
             return stored
         if len(stored) != 1:
-            raise ModelFileError(f"a value must have one kind, got {sorted(stored)}")
+            raise ModelFileError(f"a value must have one kind, got {', '.join(stored)[:80]!r}")
         ((kind, content),) = stored.items()
         if kind not in _KINDS:
-            raise ModelFileError(f"unknown kind of value {kind!r}")
+            raise ModelFileError(f"unknown kind of value {kind[:80]!r}")
         try:
             return _KINDS[kind](self, content)
         except PluginError:
             raise
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
-            raise ModelFileError(f"damaged {kind}: {error}") from error
+            raise ModelFileError(f"damaged {kind}: {str(error)[:500]}") from error
 
     def _tuple(self, content: Any) -> Any:
         return tuple(self.read(item) for item in _listed(content))
@@ -160,13 +172,18 @@ class Reader:
         return {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[content]
 
     def _array(self, content: Any) -> Any:
+        if content in self._read:  # a copy for each of many mentions would fill the memory
+            raise ValueError(f"array {content!r} stands for a second value")
+        self._read.add(content)
         return np.array(self._arrays[content])
 
     def _strings(self, content: Any) -> Any:
         text, shape, values = _listed(content)
-        if np.dtype(text).kind not in "US" or not all(isinstance(value, str) for value in _listed(values)):
+        kind = _dtype(text)
+        if kind.kind not in "US" or not all(isinstance(value, str) for value in _listed(values)):
             raise TypeError(f"{text!r} for strings")
-        return np.array(values, text).reshape(shape) if values else np.empty(shape, text)
+        self._padding = _with_padding(self._padding, kind, values)
+        return np.array(values, kind).reshape(shape)
 
     def _objects(self, content: Any) -> Any:
         shape, values = _listed(content)
@@ -177,9 +194,7 @@ class Reader:
 
     def _number(self, content: Any) -> Any:
         text, value = _listed(content)
-        kind = np.dtype(text)
-        if kind.kind not in "fiubUS":
-            raise TypeError(f"{text!r} for a number")
+        kind = _dtype(text)
         return kind.type(self.read(value))
 
     def _random_state(self, content: Any) -> Any:
@@ -213,6 +228,21 @@ def _listed(content: Any) -> list[Any]:
     if not isinstance(content, list):
         raise TypeError(f"a list was expected, got {type(content).__name__}")
     return content
+
+
+def _dtype(text: Any) -> np.dtype[Any]:
+    """A simple type by its code; NumPy would have other text parsed as Python's."""
+    if not isinstance(text, str) or not _CODE.fullmatch(text):
+        raise TypeError(f"{str(text)[:80]!r} for a type of numbers or text")
+    return np.dtype(text)
+
+
+def _with_padding(padding: int, kind: np.dtype[Any], values: list[str]) -> int:
+    """Bytes of arrays of text beyond their characters, one array added: few in a file could be many here."""
+    padding += max(0, kind.itemsize * len(values) - 4 * sum(map(len, values)))
+    if padding > _MOST_PADDING:
+        raise ValueError(f"{kind} is too wide for {len(values)} strings: make the array from a list of them")
+    return padding
 
 
 def _made_with(value: Any, where: str) -> dict[str, Any]:

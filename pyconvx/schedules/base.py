@@ -1,9 +1,11 @@
 """What a schedule is, and what it is told; this family's registry."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 from .._contracts import require
+from .._numbers import check_real
 from ..registry import Registry
 
 __all__ = ["Progress", "Schedule", "registry"]
@@ -32,6 +34,19 @@ class Progress:
     max_epochs: int = 1
     samples_seen: int = 0
     stalls: int = 0
+
+    def __post_init__(self) -> None:
+        counts = {"step": self.step, "epoch": self.epoch, "samples_seen": self.samples_seen, "stalls": self.stalls}
+        check_real(least=0, **counts)
+        check_real(least=1, max_epochs=self.max_epochs)
+
+
+def power(base: float, exponent: float) -> float:
+    """``base ** exponent`` of a base that is not negative; infinity where no float is as large."""
+    try:
+        return float(float(base) ** float(exponent))
+    except (OverflowError, ZeroDivisionError):
+        return math.inf
 
 
 class Schedule(Protocol):

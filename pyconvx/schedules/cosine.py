@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sklearn.base import BaseEstimator
 
+from .._numbers import check_real
 from .base import Progress
 
 __all__ = ["Cosine", "OneCycle"]
@@ -12,7 +13,7 @@ __all__ = ["Cosine", "OneCycle"]
 
 def half_cosine(start: float, end: float, part: float) -> float:
     """Go from start to end while part goes from 0 to 1, level at both ends."""
-    part = min(max(part, 0.0), 1.0)
+    start, end, part = float(start), float(end), min(max(part, 0.0), 1.0)
     return end + (start - end) * (1.0 + math.cos(math.pi * part)) / 2.0
 
 
@@ -33,10 +34,13 @@ class Cosine(BaseEstimator):
 
     def factor(self, progress: Progress) -> float:
         """Return the factor for the step that follows; the floor beyond max_epochs."""
-        if progress.epoch < self.warm_up:
-            return progress.epoch / self.warm_up
-        rest = progress.max_epochs - self.warm_up
-        return half_cosine(1.0, self.floor, (progress.epoch - self.warm_up) / rest if rest > 0 else 1.0)
+        check_real(warm_up=self.warm_up, least=0)
+        check_real(floor=self.floor)
+        warm_up = float(self.warm_up)
+        if progress.epoch < warm_up:
+            return progress.epoch / warm_up
+        rest = progress.max_epochs - warm_up
+        return half_cosine(1.0, self.floor, (progress.epoch - warm_up) / rest if rest > 0 else 1.0)
 
 
 @dataclass
@@ -61,7 +65,9 @@ class OneCycle(BaseEstimator):
 
     def factor(self, progress: Progress) -> float:
         """Return the factor for the step that follows; the last one beyond max_epochs."""
-        part = progress.epoch / progress.max_epochs
-        if part < self.rise:
-            return half_cosine(self.start, 1.0, part / self.rise)
-        return half_cosine(1.0, self.end, (part - self.rise) / (1.0 - self.rise) if self.rise < 1 else 1.0)
+        check_real(rise=self.rise, least=0)
+        check_real(start=self.start, end=self.end)
+        rise, part = float(self.rise), progress.epoch / progress.max_epochs
+        if part < rise:
+            return half_cosine(self.start, 1.0, part / rise)
+        return half_cosine(1.0, self.end, (part - rise) / (1.0 - rise) if rise < 1 else 1.0)

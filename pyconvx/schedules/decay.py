@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from sklearn.base import BaseEstimator
 
-from .base import Progress
+from .._numbers import check_real
+from .base import Progress, power
 
 __all__ = ["Exponential", "Step"]
 
@@ -26,10 +27,10 @@ class Step(BaseEstimator):
     rate: float = 0.1
 
     def factor(self, progress: Progress) -> float:
-        """Return the factor for the step that follows; ValueError where ``every`` is not above 0."""
-        if self.every <= 0:
-            raise ValueError(f"every must be above 0, got {self.every!r}")
-        return float(self.rate ** math.floor(progress.epoch / self.every))
+        """Return the factor for the step that follows; ValueError for an illegal parameter."""
+        check_real(every=self.every, above=0)
+        check_real(rate=self.rate, least=0)
+        return power(self.rate, math.floor(progress.epoch / self.every))
 
 
 @dataclass
@@ -45,5 +46,6 @@ class Exponential(BaseEstimator):
     rate: float = 0.95
 
     def factor(self, progress: Progress) -> float:
-        """Return the factor for the step that follows."""
-        return float(self.rate**progress.epoch)
+        """Return the factor for the step that follows; ValueError for a negative rate."""
+        check_real(rate=self.rate, least=0)
+        return power(self.rate, progress.epoch)

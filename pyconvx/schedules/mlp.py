@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from sklearn.base import BaseEstimator
 
-from .base import Progress
+from .._numbers import check_real
+from .base import Progress, power
 
 __all__ = ["Adaptive", "InvScaling"]
 
@@ -23,7 +24,8 @@ class InvScaling(BaseEstimator):
 
     def factor(self, progress: Progress) -> float:
         """Return the factor for the epoch under way, 1 in the first."""
-        return float((progress.samples_seen + 1) ** -self.power_t)
+        check_real(power_t=self.power_t)
+        return power(progress.samples_seen + 1, -self.power_t)
 
 
 @dataclass
@@ -36,4 +38,4 @@ class Adaptive(BaseEstimator):
 
     def factor(self, progress: Progress) -> float:
         """Return ``5 ** -stalls``."""
-        return float(5.0**-progress.stalls)
+        return power(5.0, -progress.stalls)

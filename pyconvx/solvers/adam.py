@@ -8,7 +8,8 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from .._ext import training
-from .base import check_decay, check_step, threads_for
+from .._numbers import check_real
+from .base import check_step
 
 __all__ = ["Adam", "AdamW"]
 
@@ -47,12 +48,14 @@ class Adam(BaseEstimator):
         n_threads: int = 1,
     ) -> None:
         """Change the parameters in place; the slots hold m and s. See `Solver.step` for the arrays."""
-        check_step(parameters, gradients, slots, self.slots)
-        check_decay(beta_1=self.beta_1, beta_2=self.beta_2)
-        rate = learning_rate * math.sqrt(1.0 - self.beta_2**t) / (1.0 - self.beta_1**t)
+        threads = check_step(self.slots, parameters, gradients, slots, learning_rate, t, n_weights, n_threads)
+        check_real(least=0, below=1, beta_1=self.beta_1, beta_2=self.beta_2)
+        check_real(epsilon=self.epsilon, above=0)
+        beta_1, beta_2, t = float(self.beta_1), float(self.beta_2), int(t)  # NumPy would compute in their types
+        rate = float(learning_rate) * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t)
         training.adam(
             parameters, gradients, slots[0], slots[1], rate, self.beta_1, self.beta_2, self.epsilon,
-            self._kept(learning_rate), n_weights, threads_for(parameters, n_threads),
+            self._kept(learning_rate), n_weights, threads,
         )  # fmt: skip
 
     def _kept(self, learning_rate: float) -> float:
@@ -75,4 +78,5 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
     def _kept(self, learning_rate: float) -> float:
-        return 1.0 - learning_rate * self.weight_decay
+        check_real(weight_decay=self.weight_decay, least=0)
+        return 1.0 - float(learning_rate) * float(self.weight_decay)

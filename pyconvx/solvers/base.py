@@ -5,7 +5,10 @@ from typing import Any, ClassVar, Protocol
 import numpy.typing as npt
 
 from .._contracts import require
+from .._numbers import require_real
 from .._threads import resolve_threads
+from ..ops._arrays import FLOATS, check_array
+from ..ops.geometry import as_int
 from ..registry import Registry
 
 __all__ = ["Solver", "registry"]
@@ -70,21 +73,29 @@ registry: Registry[Solver] = Registry("pyconvx.solvers", _verify)
 
 
 def check_step(
-    parameters: npt.NDArray[Any], gradients: npt.NDArray[Any], slots: npt.NDArray[Any], count: int
-) -> None:
-    """Raise ValueError where the arrays of a step do not fit together: kernels check nothing."""
+    count: int,
+    parameters: npt.NDArray[Any],
+    gradients: npt.NDArray[Any],
+    slots: npt.NDArray[Any],
+    learning_rate: float,
+    t: int,
+    n_weights: int,
+    n_threads: int,
+) -> int:
+    """The threads worth starting for a step; an error where its arguments are not legal: kernels check nothing."""
+    check_array("parameters", parameters, FLOATS, 1, written=True)
+    check_array("gradients", gradients, (parameters.dtype,), 1)
+    check_array("slots", slots, (parameters.dtype,), 2, written=True)
     if gradients.shape != parameters.shape or slots.shape != (count, *parameters.shape):
         raise ValueError(
             f"{parameters.shape} parameters need gradients of that shape and slots of shape "
             f"{(count, *parameters.shape)}, got {gradients.shape} and {slots.shape}"
         )
-
-
-def check_decay(**values: float) -> None:
-    """Raise ValueError where the decay of a running mean is not from 0 to below 1."""
-    for name, value in values.items():
-        if not 0.0 <= value < 1.0:
-            raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}")
+    require_real("learning_rate", learning_rate)
+    as_int("t", t, 1)
+    if as_int("n_weights", n_weights, 0) > len(parameters):
+        raise ValueError(f"n_weights must be at most {len(parameters)}, the parameters, got {n_weights}")
+    return threads_for(parameters, n_threads)
 
 
 def threads_for(parameters: npt.NDArray[Any], n_threads: int) -> int:

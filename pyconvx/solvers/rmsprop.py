@@ -7,7 +7,8 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from .._ext import training
-from .base import check_decay, check_step, threads_for
+from .._numbers import check_real
+from .base import check_step
 
 __all__ = ["RMSprop"]
 
@@ -47,9 +48,10 @@ class RMSprop(BaseEstimator):
         n_threads: int = 1,
     ) -> None:
         """Change the parameters in place; the slots hold s and v. See `Solver.step` for the arrays."""
-        check_step(parameters, gradients, slots, self.slots)
-        check_decay(rho=self.rho)
+        threads = check_step(self.slots, parameters, gradients, slots, learning_rate, t, n_weights, n_threads)
+        check_real(least=0, below=1, rho=self.rho, momentum=self.momentum)
+        check_real(epsilon=self.epsilon, above=0)
         training.rmsprop(
             parameters, gradients, slots[0], slots[1], learning_rate, self.rho, self.epsilon, self.momentum,
-            threads_for(parameters, n_threads),
+            threads,
         )  # fmt: skip

@@ -7,7 +7,8 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from .._ext import training
-from .base import check_decay, check_step, threads_for
+from .._numbers import check_real
+from .base import check_step
 
 __all__ = ["SGD"]
 
@@ -42,7 +43,6 @@ class SGD(BaseEstimator):
         n_threads: int = 1,
     ) -> None:
         """Change the parameters in place; the slot holds v. See `Solver.step` for the arrays."""
-        check_step(parameters, gradients, slots, self.slots)
-        check_decay(momentum=self.momentum)
-        threads = threads_for(parameters, n_threads)
+        threads = check_step(self.slots, parameters, gradients, slots, learning_rate, t, n_weights, n_threads)
+        check_real(least=0, below=1, momentum=self.momentum)
         training.sgd(parameters, gradients, slots[0], learning_rate, self.momentum, self.nesterov, threads)

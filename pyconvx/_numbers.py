@@ -1,0 +1,41 @@
+"""Checks of single numbers that the families of plugins share."""
+
+import math
+from numbers import Real
+
+import numpy as np
+
+__all__ = ["check_real", "require_real"]
+
+
+def check_real(
+    *, above: float = -math.inf, least: float = -math.inf, below: float = math.inf, **values: object
+) -> None:
+    """Refuse values that are no finite real numbers, or out of range; the text names them.
+
+    Raises
+    ------
+    TypeError
+        For a bool, a text, and everything else that is no number.
+    ValueError
+        For NaN, infinity, and numbers that are not above `above`, at least `least` and below `below`.
+    """
+    for name, value in values.items():
+        number = require_real(name, value)
+        if not math.isfinite(number):
+            raise ValueError(f"{name} must be finite, got {value!r}")
+        if number <= above:
+            raise ValueError(f"{name} must be above {above:g}, got {value!r}")
+        if not least <= number < below:
+            text = f"at least {least:g}" + (f" and below {below:g}" if below < math.inf else "")
+            raise ValueError(f"{name} must be {text}, got {value!r}")
+
+
+def require_real(name: str, value: object) -> float:
+    """A real number as a float, infinite where it has no room there; TypeError for anything else, bools too."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:  # an int of more than 308 digits
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]

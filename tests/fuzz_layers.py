@@ -1,0 +1,100 @@
+"""What layers make of shapes and images: the fuzz tests' own judgement, by the oracle."""
+
+import activation_oracles
+import numpy as np
+import oracle
+from fuzz_geometry import Windows, is_on
+from fuzzing import both
+
+from pyconvx import layers
+from pyconvx.layers.sequence import below
+
+
+def windows_of(layer, shape):
+    """The windows of a convolution or pool over images of a shape."""
+    pool = hasattr(layer, "pool_size")
+    size = both(layer.pool_size if pool else layer.kernel_size)
+    options = {"stride": layer.stride or size, "padding": layer.padding, "dilation": getattr(layer, "dilation", 1)}
+    return Windows(shape[:2], size, options, is_on(getattr(layer, "ceil_mode", False)))
+
+
+def shape_behind(layer, shape):
+    """What a layer makes of a sample's shape; None where it cannot take it."""
+    if isinstance(layer, (layers.Activation, layers.Dropout, layers.BatchNorm)):
+        return shape
+    if isinstance(layer, layers.Flatten):
+        return (int(np.prod(shape, dtype=object)),)
+    if isinstance(layer, layers.Dense):
+        return (layer.units,) if len(shape) == 1 else None
+    if isinstance(layer, layers.Residual):
+        main, skip = shape, shape
+        for inner in layer.layers:
+            main = main and shape_behind(inner, main)
+        for inner in layer.skip:
+            skip = skip and shape_behind(inner, skip)
+        return main if main == skip else None
+    if len(shape) != 3:
+        return None
+    if isinstance(layer, layers.GlobalAvgPool2D):
+        return (shape[2],)
+    w = windows_of(layer, shape)
+    if shape[2] % getattr(layer, "groups", 1):
+        return None
+    if not all(w.out) or (hasattr(layer, "pool_size") and w.empty_faults()):
+        return None
+    channels = shape[2] * getattr(layer, "multiplier", 1)
+    return (*w.out, getattr(layer, "filters", channels))
+
+
+def expected_shapes(chain, shape):
+    """The shape behind each layer, up to the first that cannot take its input."""
+    shapes = []
+    for layer in chain:
+        shape = shape_behind(layer, shape)
+        if shape is None:
+            return shapes
+        shapes.append(shape)
+    return shapes
+
+
+def slow_forward(layer, x, params):
+    """A layer's output outside training, by the oracle in float64."""
+    if isinstance(layer, layers.Activation):
+        return activation_oracles.VALUES[layer.activation](x)
+    if isinstance(layer, layers.Dropout):
+        return x
+    if isinstance(layer, layers.Flatten):
+        return x.reshape(len(x), -1)
+    if isinstance(layer, layers.Dense):
+        return x @ np.float64(params["weights"]) + np.float64(params.get("bias", 0))
+    if isinstance(layer, layers.BatchNorm):
+        p = {name: np.float64(array) for name, array in params.items()}
+        return (x - p["running_mean"]) / np.sqrt(p["running_variance"] + layer.eps) * p["gamma"] + p["beta"]
+    if isinstance(layer, layers.GlobalAvgPool2D):
+        return oracle.global_avg_pool2d(x)
+    if isinstance(layer, (layers.Residual, layers.SeparableConv2D)):
+        paths = layer.parts()
+        y = slow_chain(paths[0], x, params)
+        if isinstance(layer, layers.SeparableConv2D):
+            return y
+        return y + (slow_chain(paths[1], x, below(params, "skip")) if len(paths) > 1 else x)
+    w = windows_of(layer, x.shape[1:])
+    if isinstance(layer, layers.MaxPool2D):
+        return oracle.max_pool2d(x, w.kernel_size, w.stride, w.padding, w.dilation, layer.ceil_mode)[0]
+    if isinstance(layer, layers.AvgPool2D):
+        return oracle.avg_pool2d(x, w.kernel_size, w.stride, w.padding, layer.ceil_mode, layer.count_include_pad)
+    groups = x.shape[3] if isinstance(layer, layers.DepthwiseConv2D) else layer.groups
+    return oracle.conv2d(x, params["kernel"], params.get("bias"), w.stride, w.padding, w.dilation, groups)
+
+
+def slow_chain(chain, x, params):
+    """One layer after the other."""
+    for name, layer in zip(layers_named(chain), chain, strict=True):
+        x = slow_forward(layer, x, below(params, name))
+    return x
+
+
+def layers_named(chain):
+    """Names as a network gives them: the class and the place among its kind."""
+    kinds = [type(layer).__name__.lower() for layer in chain]
+    return [f"{kind}_{kinds[: i + 1].count(kind)}" for i, kind in enumerate(kinds)]
