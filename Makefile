@@ -3,6 +3,8 @@
 #   make demo             train on digits: a grid search, the test accuracy, the confusion matrix
 #   make test             all tests: ours, the documents' code, both plugins'
 #   make lint             ruff, mypy, cython-lint
+#   make mutants          changes the checks of arguments, names and files in small ways: which changes no test finds
+#                         (half an hour); MUTANTS='pyconvx.registry.*' for some of them
 #   make bench            pyconvx beside PyTorch, skorch and ONNX Runtime: prints a table, writes docs/performance.md;
 #                         CASES="1 7" for some cases, DATA=folder of Fashion-MNIST for case 4, OPTIONS=--quick for a try
 #   make bench-kernels    speed of the kernels against this machine's peak
@@ -26,11 +28,11 @@ extra = $$($(BIN)/python -c "import tomllib; \
 PYTEST = $(BIN)/python -m pytest
 
 # threads that wait sleep instead of spinning: much quicker where other programs want the processors too
-demo test debug-test no-openmp-test test-oldest: export OMP_WAIT_POLICY ?= passive
+demo test mutants debug-test no-openmp-test test-oldest: export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench bench-kernels variants debug-test no-openmp-test test-oldest clean
+.PHONY: help demo test lint mutants bench bench-kernels variants debug-test no-openmp-test test-oldest clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -76,6 +78,14 @@ lint: $(VENV)/.plugins $(VENV)/.lint
 	cd plugins/pyconvx-cython-activation && $(abspath $(BIN))/mypy
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint pyconvx plugins  # it calls pycodestyle by name
 
+$(VENV)/.mutation: pyproject.toml $(VENV)/.plugins
+	$(PIP) install --progress-bar off $(call extra,mutation)
+	@touch $@
+
+mutants: $(VENV)/.mutation
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mutmut run $(if $(MUTANTS),'$(MUTANTS)')
+	$(BIN)/mutmut results --all true | $(BIN)/python tests/mutants.py
+
 $(VENV)/.bench: $(VENV)/.installed
 	@echo "== installing the peers"
 	$(PIP) install --progress-bar off $(call extra,bench)
@@ -111,7 +121,7 @@ test-oldest:
 	$(call variant,oldest,,'numpy==2.0.*' 'scipy==1.13.*' 'scikit-learn==1.6.*' 'pytest==8.*',$(TESTS))
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist mutants *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find pyconvx plugins -name '*.so' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf $(addsuffix /build,$(PLUGINS)) $(addsuffix /src/*.egg-info,$(PLUGINS))
