@@ -232,7 +232,7 @@ class Registry(Generic[T]):
 
     def _check_name(self, name: object) -> None:
         if not isinstance(name, str):
-            raise TypeError(f"the name of {_article(self.kind)} must be a str, got {name!r}")
+            raise TypeError(f"{self.kind}: a name must be a str, got {name!r}")
 
     def _builtins(self) -> dict[str, Claim]:
         """Our own entry points, read once from our own metadata."""
@@ -330,7 +330,3 @@ class Registry(Generic[T]):
             "A name registered in-process does not exist in worker processes: "
             f"install a package that provides it, or pass the {self.kind} object itself"
         )
-
-
-def _article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

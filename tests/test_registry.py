@@ -240,9 +240,9 @@ def test_error_names_the_kind_in_the_singular():
 
 @pytest.mark.parametrize("name", [None, 3, b"he_normal", ["he_normal"]])
 def test_names_are_strings(registry, name):
-    with pytest.raises(TypeError, match="must be a str"):
+    with pytest.raises(TypeError, match=r"^initializer: a name must be a str, got "):
         registry.get(name)
-    with pytest.raises(TypeError, match="must be a str"):
+    with pytest.raises(TypeError, match=r"^initializer: a name must be a str, got "):
         registry.register(name, Local)
 
 

@@ -377,17 +377,23 @@ def test_modes_and_leftovers(tmp_path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     host = os.uname().nodename
-    dead, alive, other = (tmp_path / f".clf.{part}.tmp" for part in (
-        f"{host}.{gone.pid}.00", f"{host}.{os.getppid()}.00", f"elsewhere.{gone.pid}.00"
-    ))  # fmt: skip
-    for leftover in (dead, alive, other):
-        leftover.write_bytes(b"x")
-    write_file(path, b"two")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as writer:
+        dead, *others = (tmp_path / name for name in (
+            f".clf.{host}.{gone.pid}.00.tmp", f".clf.{host}.{writer.pid}.00.tmp", f".clf.{host}.{10**30}.00.tmp",
+            f".clf.elsewhere.{gone.pid}.00.tmp", f".clf.{host}.{gone.pid}.00", f".clf2.{host}.{gone.pid}.00.tmp",
+            f".clf.{host}.x{gone.pid}.00.tmp",
+        ))  # fmt: skip
+        for leftover in (dead, *others):
+            leftover.write_bytes(b"x")
+        write_file(path, b"two")
+        assert writer.poll() is None
+        writer.communicate(b"\n")
+        assert writer.returncode == 0
     assert path.read_bytes() == b"two"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not dead.exists()
-    assert alive.exists()
-    assert other.exists()
+    assert all(leftover.exists() for leftover in others)
+    assert len(os.listdir(tmp_path)) == 1 + len(others)
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path):
