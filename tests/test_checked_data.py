@@ -218,11 +218,13 @@ def test_weights_of_classes():
 def test_rows_held_out():
     codes = np.arange(40) % 2
     index = np.arange(3, 39)
-    train, held = _targets.hold_out(codes, index, 0.25, 2**32 + 5)
+    train, held = _targets.hold_out(codes, index, 1 / 3, 2**32 + 5)
     assert np.array_equal(np.sort(np.concatenate([train, held])), index)
-    assert (np.bincount(codes[held]).tolist(), len(train)) in (([4, 5], 27), ([5, 4], 27))
+    assert (np.bincount(codes[held]).tolist(), len(train)) == ([6, 6], 24)
     assert np.array_equal(train, np.sort(train))
     assert np.array_equal(held, np.sort(held))
-    same, other = (_targets.hold_out(codes, index, 0.25, seed) for seed in (5, 6))
-    assert np.array_equal(same[1], held)
-    assert not np.array_equal(other[1], held)
+    same, *others = (_targets.hold_out(codes, index, 1 / 3, seed)[1] for seed in (5, 6, 7))
+    assert np.array_equal(same, held)
+    for other in others:
+        assert np.bincount(codes[other]).tolist() == [6, 6]
+        assert not np.array_equal(other, held)

@@ -117,5 +117,15 @@ def test_what_resolving_raises():
         ValueError, match=r"^initializer 'three' from this process \(builtins:int\) breaks its contract"
     ):
         registry.register("three", 3)
+    with pytest.raises(
+        ValueError, match=r"^unknown initializer 'zzz': Group 'pyconvx\.initializers' has .*, zeros\. A"
+    ):
+        registry.get("zzz")
+    with pytest.raises(
+        ValueError, match=r"^unknown initializer 'he_norm': did you mean 'he_normal' or '\w+' or '\w+'\? G"
+    ):
+        registry.get("he_norm")
+    with pytest.raises(ValueError, match=r"^unknown nothing 'zzz': Group 'tests\.nothings' has no names\. A name"):
+        Registry("tests.nothings", refuse).get("zzz")
     assert isinstance(Registry("pyconvx.layers", refuse, instantiate=False).resolve(Own), type)
     assert isinstance(registry.resolve(Own), Own)

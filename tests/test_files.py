@@ -4,6 +4,9 @@ import hashlib
 import itertools
 import json
 import os
+import stat
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -172,3 +175,35 @@ def test_a_write_that_fails_leaves_nothing(tmp_path):
         write_file(tmp_path / "link", b"new")
     with pytest.raises(OSError, match="is no regular file: give the path of a file"):
         write_file(tmp_path, b"new")
+
+
+def test_modes_and_leftovers(tmp_path):
+    """New files follow the umask, others keep their mode; what a killed writer left behind goes."""
+    path = tmp_path / "clf"
+    before = os.umask(0o027)
+    try:
+        write_file(path, b"one")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    path.chmod(0o600)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    host = os.uname().nodename
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as writer:
+        dead, *others = (tmp_path / name for name in (
+            f".clf.{host}.{gone.pid}.00.tmp", f".clf.{host}.{writer.pid}.00.tmp", f".clf.{host}.{10**30}.00.tmp",
+            f".clf.elsewhere.{gone.pid}.00.tmp", f".clf.{host}.{gone.pid}.00", f".clf2.{host}.{gone.pid}.00.tmp",
+            f".clf.{host}.x{gone.pid}.00.tmp",
+        ))  # fmt: skip
+        for leftover in (dead, *others):
+            leftover.write_bytes(b"x")
+        write_file(path, b"two")
+        assert writer.poll() is None
+        writer.communicate(b"\n")
+        assert writer.returncode == 0
+    assert path.read_bytes() == b"two"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not dead.exists()
+    assert all(leftover.exists() for leftover in others)
+    assert len(os.listdir(tmp_path)) == 1 + len(others)

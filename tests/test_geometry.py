@@ -5,7 +5,7 @@ import pytest
 
 from pyconvx.ops import _pool_arguments as pools
 from pyconvx.ops import conv_output_size
-from pyconvx.ops._arrays import as_float_array
+from pyconvx.ops._arrays import as_float_array, same_dtype
 from pyconvx.ops.geometry import LARGEST, Window, as_int, as_padding, as_pair, check_size, window
 
 
@@ -133,11 +133,11 @@ def test_output_sizes_by_name_and_limit():
 
 
 def test_the_largest_array():
-    check_size("w", 2, LARGEST // 16)
-    check_size("w", 1, 1, LARGEST // 8)
+    check_size("w", 2, LARGEST // 2)
+    check_size("w", 1, 1, LARGEST)
     check_size("w", 0, LARGEST)
-    with pytest.raises(ValueError, match=rf"^w: an array of shape \(1, {LARGEST // 8 + 1}\) is too large"):
-        check_size("w", 1, LARGEST // 8 + 1)
+    with pytest.raises(ValueError, match=rf"^w: an array of shape \(1, {LARGEST + 1}\) is too large"):
+        check_size("w", 1, LARGEST + 1)
 
 
 def test_a_pools_window():
@@ -200,8 +200,11 @@ def test_the_shape_behind_a_gradient():
     for shape in ((-1, 6, 7, 5), (2, 0, 7, 5), (2, 6, 0, 5), (2, 6, 7, 0)):
         with pytest.raises(ValueError, match=r"^p: input_shape must be >= "):
             pools.input_shape_of("p", shape, dy)
-    with pytest.raises(ValueError, match=r"^p: an array of shape .* is too large"):
-        pools.input_shape_of("p", (2, LARGEST, 7, 5), dy)
+    assert pools.input_shape_of("p", (2, 1, 1, 1), dy[..., :1]) == (2, 1, 1, 1)
+    many = np.broadcast_to(np.float32(0), (2**20, 1, 1, 2**20))
+    for H, W in ((2**18, 1), (1, 2**18)):
+        with pytest.raises(ValueError, match=r"^p: an array of shape .* is too large"):
+            pools.input_shape_of("p", (2**20, H, W, 2**20), many)
 
 
 def test_arrays_in_native_order_and_aligned():
@@ -227,3 +230,14 @@ def test_arrays_in_native_order_and_aligned():
         as_float_array("f", "x", [[1, 2]], 2)
     with pytest.raises(ValueError, match=r"^f: x must have 3 axes, got shape \(2, 3\)"):
         as_float_array("f", "x", given, 3)
+
+
+def test_types_that_differ():
+    single, double = np.ones(1, np.float32), np.ones(1)
+    same_dtype("f", ("x", "y", "z"), (single, single, single))
+    with pytest.raises(TypeError, match=r"^f: x is float32, z is float64: convert one of them"):
+        same_dtype("f", ("x", "y", "z"), (single, single, double))
+    with pytest.raises(TypeError, match=r"^f: x is float64, y is float32"):
+        same_dtype("f", ("x", "y", "z"), (double, single, double))
+    with pytest.raises(ValueError, match="zip"):
+        same_dtype("f", ("x", "y"), (single,))

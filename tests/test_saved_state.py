@@ -81,9 +81,10 @@ def test_the_document():
     assert {name for name in arrays if not name.startswith("values.")} == names
     assert not any(name.startswith("training.b") for name in _saving.saved(fitted(X, Y))[1])
     twin = _saving.restored({"CNNClassifier": type(clf)}, *unpack(pack(document, arrays), "file"))
-    for name in ("n_iter_", "t_", "loss_", "loss_curve_", "validation_scores_", "n_parameters_", "n_layers_",
-                 "n_outputs_", "out_activation_", "n_features_in_", "input_shape_", "best_validation_score_"):  # fmt: skip
-        assert getattr(twin, name) == getattr(clf, name)
+    told = {name: value for name, value in vars(clf).items() if name.endswith("_") and name != "network_"}
+    assert len(told) >= 15
+    for name, value in told.items():
+        np.testing.assert_array_equal(getattr(twin, name), value)
     assert twin._state.best.buffer.flags.writeable
     np.testing.assert_array_equal(twin._state.best.buffer, clf._state.best.buffer)
     np.testing.assert_array_equal(twin._state.slots, clf._state.slots)
@@ -290,7 +291,6 @@ def test_when_a_checkpoint_is_due(tmp_path):
         }
     path.unlink()
     path.mkdir()
-    with points.Saver(Checkpoint(path), {}) as saver:
-        with pytest.warns(RuntimeWarning, match=f"checkpoint '{path}' was not written: .*no regular file") as told:
-            saver.save(clf, 1)
-        assert told[0].filename == __file__
+    words = f"checkpoint '{path}' was not written: .*no regular file"
+    with points.Saver(Checkpoint(path), {}) as saver, pytest.warns(RuntimeWarning, match=words):
+        saver.save(clf, 1)
