@@ -158,6 +158,9 @@ def test_fingerprints():
     held = [Validation(X, Y, Y, weights), Validation(X + 1, Y, Y, weights), Validation(X, Y[::-1], Y, weights)]
     held.append(Validation(X, Y, Y, weights * 2))
     assert len({print_of(quick(), (X, Y, weights), v)["data"] for v in (None, *held)}) == 5
+    assert not any("__" in name for name in print_of(quick(solver=Adam()), (X, Y, weights), None)["parameters"])
+    with pytest.raises(TypeError, match=r"^scoring=.*: a model file holds no code"):
+        print_of(quick(scoring=print), (X, Y, weights), None)
     seeds = [
         print_of(quick(random_state=np.random.RandomState(s)), (X, Y, weights), None)["data"] for s in (0, 0, 1)
     ]
@@ -218,6 +221,7 @@ def test_locks(tmp_path):
     for _ in range(2):
         lock = points._locked(path)
         assert os.listdir(tmp_path) == [".fit.lock"]
+        assert not (tmp_path / ".fit.lock").stat().st_mode & 0o111
         with pytest.raises(CheckpointError, match="another fit is writing this checkpoint") as caught:
             points._locked(path)
         assert caught.value.filename == str(path)
@@ -237,7 +241,7 @@ def test_progress_that_does_not_fit(tmp_path):
     clf = fitted(X, Y)
     path = tmp_path / "fit"
     document, arrays = _saving.saved(clf)
-    good = {"fingerprint": {"parameters": {}}, "done": 1, "stopped": None}
+    good = {"fingerprint": {"parameters": {}, "shape": [30]}, "done": 1, "stopped": None}
     with points.Saver(Checkpoint(path), good["fingerprint"]) as saver:
         assert not saver.resume(clf)
         assert (saver.done, saver.stopped) == (0, None)
@@ -248,6 +252,9 @@ def test_progress_that_does_not_fit(tmp_path):
             assert (saver.done, saver.stopped) == (done, stopped)
             np.testing.assert_array_equal(new.network_.buffer, clf.network_.buffer)
             assert new.classes_.tolist() == [0, 1, 2]
+        path.write_bytes(pack({**document, "progress": {**good, "fingerprint": {"parameters": {"a": 1}}}}, arrays))
+        with pytest.raises(CheckpointError, match=f"^{path} is the checkpoint of another fit"):
+            saver.resume(quick())
         cases = {
             "holds a classifier, but no checkpoint": [None, 3, {**good, "more": 1}, {"done": 1}],
             "damaged progress": [{**good, "done": 1.0}, {**good, "done": True}, {**good, "stopped": 3}],

@@ -166,7 +166,7 @@ class Reader:
         text, shape, values = _listed(content)
         if np.dtype(text).kind not in "US" or not all(isinstance(value, str) for value in _listed(values)):
             raise TypeError(f"{text!r} for strings")
-        return np.array(values, text).reshape(shape) if values else np.empty(shape, text)
+        return np.array(values, text).reshape(shape)
 
     def _objects(self, content: Any) -> Any:
         shape, values = _listed(content)
