@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small import fitted, images, quick
 
-from pyconvx import Checkpoint, CheckpointError, ModelFileError
+from pyconvx import Checkpoint, CheckpointError, ModelFileError, PluginError
 from pyconvx.estimators import _saving
 from pyconvx.estimators import checkpoint as points
 from pyconvx.estimators._targets import Validation
@@ -127,6 +127,16 @@ def test_parts_that_do_not_fit(case):
     document, arrays = unpack(pack(*_saving.saved(clf)), "file")
     change(document, arrays)
     with pytest.raises(ModelFileError, match=words):
+        _saving.restored({"CNNClassifier": type(clf)}, document, arrays)
+
+
+def test_precision_and_plugins_of_a_file():
+    clf = fitted(X.astype(np.float32), Y)
+    document, arrays = unpack(pack(*_saving.saved(clf)), "file")
+    twin = _saving.restored({"CNNClassifier": type(clf)}, document, arrays)
+    assert twin.network_.dtype == np.float32
+    document["plugins"] = [["solvers", "lion", "acme", "1.2"]]
+    with pytest.raises(PluginError, match=r"needs solver 'lion' of acme 1\.2: unknown"):
         _saving.restored({"CNNClassifier": type(clf)}, document, arrays)
 
 
