@@ -186,6 +186,13 @@ def test_modes_and_leftovers(tmp_path):
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    before = os.umask(0)
+    try:
+        write_file(tmp_path / "open", b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "open").stat().st_mode) == 0o666
+    (tmp_path / "open").unlink()
     path.chmod(0o600)
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()

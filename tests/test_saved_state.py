@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small import fitted, images, quick
 
-from pyconvx import Checkpoint, CheckpointError, ModelFileError, PluginError
+from pyconvx import Checkpoint, CheckpointError, ModelFileError, PluginError, load
 from pyconvx.estimators import _saving
 from pyconvx.estimators import checkpoint as points
 from pyconvx.estimators._targets import Validation
@@ -138,6 +138,22 @@ def test_precision_and_plugins_of_a_file():
     document["plugins"] = [["solvers", "lion", "acme", "1.2"]]
     with pytest.raises(PluginError, match=r"needs solver 'lion' of acme 1\.2: unknown"):
         _saving.restored({"CNNClassifier": type(clf)}, document, arrays)
+
+
+def test_errors_of_loading_begin_with_the_path(tmp_path):
+    path = tmp_path / "clf"
+    document, arrays = _saving.saved(fitted(X, Y))
+    cases = {
+        "not a model file of pyconvx": b"x" * 200,
+        "it holds no classifier, but 'Other'": pack({**document, "estimator": "Other"}, arrays),
+        "the model needs solver 'lion'": pack({**document, "plugins": [["solvers", "lion", "", ""]]}, arrays),
+    }
+    for words, data in cases.items():
+        path.write_bytes(data)
+        with pytest.raises((ModelFileError, PluginError), match=f"^{path}: {words}"):
+            load(str(path))
+        with pytest.raises((ModelFileError, PluginError), match=f"^{path}: {words}"):
+            load(path)
 
 
 def test_what_is_a_checkpoint(tmp_path):
