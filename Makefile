@@ -5,6 +5,8 @@
 #   make fuzz             50,000 generated cases and more, then hostile files: FILE_SECONDS=60 for each of their readers;
 #                         SEED=number replays a run
 #   make lint             ruff, mypy, cython-lint
+#   make mutants          changes the checks of arguments, names and files in small ways: which changes no test finds
+#                         (half an hour); MUTANTS='pyconvx.registry.*' for some of them
 #   make bench            pyconvx beside PyTorch, skorch and ONNX Runtime: prints a table, writes docs/performance.md;
 #                         CASES="1 7" for some cases, DATA=folder of Fashion-MNIST for case 4, OPTIONS=--quick for a try
 #   make bench-kernels    speed of the kernels against this machine's peak
@@ -30,12 +32,12 @@ extra = $$($(BIN)/python -c "import tomllib; \
 PYTEST = $(BIN)/python -m pytest
 
 # threads that wait sleep instead of spinning: much quicker where other programs want the processors too
-demo test fuzz debug-test no-openmp-test test-oldest asan ubsan tsan: export OMP_WAIT_POLICY ?= passive
+demo test fuzz mutants debug-test no-openmp-test test-oldest asan ubsan tsan: export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz lint bench bench-kernels variants debug-test no-openmp-test test-oldest sanitizers \
-        asan ubsan tsan clean
+.PHONY: help demo test fuzz lint mutants bench bench-kernels variants debug-test no-openmp-test test-oldest \
+        sanitizers asan ubsan tsan clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -92,6 +94,14 @@ lint: $(VENV)/.plugins $(VENV)/.lint
 	cd plugins/pyconvx-extras && $(abspath $(BIN))/mypy
 	cd plugins/pyconvx-cython-activation && $(abspath $(BIN))/mypy
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint pyconvx plugins  # it calls pycodestyle by name
+
+$(VENV)/.mutation: pyproject.toml $(VENV)/.plugins
+	$(PIP) install --progress-bar off $(call extra,mutation)
+	@touch $@
+
+mutants: $(VENV)/.mutation
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mutmut run $(if $(MUTANTS),'$(MUTANTS)')
+	$(BIN)/mutmut results --all true | $(BIN)/python tests/mutants.py
 
 $(VENV)/.bench: $(VENV)/.installed
 	@echo "== installing the peers"
@@ -168,7 +178,7 @@ tsan:
 	$(call in,tsan,$(TSAN))-sanitized tests/data_races.py
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist mutants *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find pyconvx plugins -name '*.so' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf $(addsuffix /build,$(PLUGINS)) $(addsuffix /src/*.egg-info,$(PLUGINS))

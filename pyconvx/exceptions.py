@@ -12,7 +12,7 @@ class PluginError(ValueError):
 
 
 class DivergenceError(ValueError):
-    """Training met a loss or a weight that is not finite."""
+    """Training met a loss or a weight that is not finite, or a plugin made such a number of finite ones."""
 
 
 class ModelFileError(ValueError):

@@ -8,51 +8,19 @@ which passes it in as ``verify``.
 
 import difflib
 import importlib.metadata
-import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, NoReturn, TypeVar, cast, overload
+from typing import Any, Generic, NoReturn, TypeVar, cast, overload
 
+from ._claims import IN_PROCESS, OWN, Claim, Row, claim_of, foreign_entries, path_of, same, target_if_imported
 from .exceptions import PluginError
 
 __all__ = ["Registry", "Row"]
 
-OWN = "pyconvx"
-IN_PROCESS = "this process"
 _LONGEST_SHOWN = 100  # characters of an unknown name
 
 T = TypeVar("T")
 P = TypeVar("P")
-
-
-class Row(NamedTuple):
-    """One line of `Registry.listing`.
-
-    ``status`` is ``built-in``, ``installed``, ``registered``, ``broken: why`` after a failed use,
-    ``duplicate: who else`` or ``refused: why``.
-    """
-
-    name: str
-    package: str
-    version: str
-    path: str
-    status: str
-
-
-@dataclass(frozen=True)
-class _Claim:
-    """Somebody's claim to a name; ``path`` (module:qualname) tells claims of one name apart."""
-
-    name: str
-    package: str
-    version: str
-    path: str
-    entry: importlib.metadata.EntryPoint | None = field(default=None, compare=False)
-    target: Any = field(default=None, compare=False)
-
-    def __str__(self) -> str:
-        return f"{self.package}{self.version and ' '}{self.version} ({self.path})"
 
 
 class Registry(Generic[T]):
@@ -82,14 +50,14 @@ class Registry(Generic[T]):
         # It guards the tables alone. A plugin is imported without it: its module may register
         # names while another thread, which holds the module's import lock, waits for this one.
         self._lock = threading.Lock()
-        self._own: dict[str, _Claim] | None = None
+        self._own: dict[str, Claim] | None = None
         self._scanned = False
-        self._installed: dict[str, list[_Claim]] = {}
-        self._registered: dict[str, dict[str, _Claim]] = {}
-        self._refused: dict[_Claim, str] = {}
-        self._loaded: dict[_Claim, Any] = {}
-        self._verified: set[_Claim] = set()
-        self._broken: dict[_Claim, str] = {}
+        self._installed: dict[str, list[Claim]] = {}
+        self._registered: dict[str, dict[str, Claim]] = {}
+        self._refused: dict[Claim, str] = {}
+        self._loaded: dict[Claim, Any] = {}
+        self._verified: set[Claim] = set()
+        self._broken: dict[Claim, str] = {}
 
     @property
     def kind(self) -> str:
@@ -131,7 +99,7 @@ class Registry(Generic[T]):
         self._check_name(name)
         if plugin is None:
             return lambda found: self.register(name, found)
-        claim = _Claim(name, IN_PROCESS, "", _path_of(plugin), target=plugin)
+        claim = Claim(name, IN_PROCESS, "", path_of(plugin), target=plugin)
         if name in self._builtins():
             with self._lock:
                 self._refused[claim] = "the name is a built-in of pyconvx"
@@ -181,8 +149,14 @@ class Registry(Generic[T]):
         """
         if isinstance(value, str):
             return self.get(value)
-        plugin = value() if self._instantiate and isinstance(value, type) else value
-        self._verify(plugin)
+        try:
+            plugin = value() if self._instantiate and isinstance(value, type) else value
+            self._verify(plugin)
+        except (TypeError, ValueError):
+            raise
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"
+            raise PluginError(f"{self.kind} {path_of(value)} breaks its contract: {cause}") from error
         return cast(T, plugin)
 
     def claimed(self, name: str) -> Row:
@@ -207,14 +181,21 @@ class Registry(Generic[T]):
         with self._lock:
             foreign = [self._claims(name) for name in {*self._installed, *self._registered}]
         claims = [*own.values(), *(found[0] for found in foreign if len(found) == 1)]
-        targets = [(claim, _target_if_imported(claim)) for claim in claims]
+        targets = [(claim, target_if_imported(claim)) for claim in claims]
         for claim, target in targets:
-            if target is not None and not isinstance(target, type) and _same(target, plugin):
+            if target is not None and not isinstance(target, type) and same(target, plugin):
                 return self._row(claim), True
         for claim, target in targets:
             if target is type(plugin):
                 return self._row(claim), False
         return None, False
+
+    def describe(self, plugin: object) -> str:
+        """What messages call an object: by its registered name, else by its class."""
+        row, _ = self.identify(plugin)
+        if row is None:
+            return f"{self.kind} {path_of(plugin)}"
+        return f"{self.kind} {row.name!r} from {row.source}"
 
     def names(self) -> tuple[str, ...]:
         """All names that a look-up can find, sorted; reads every installed package's metadata."""
@@ -234,11 +215,11 @@ class Registry(Generic[T]):
                 claims += self._claims(name)
             return tuple(sorted(self._row(claim) for claim in claims))
 
-    def _row(self, claim: _Claim) -> Row:
+    def _row(self, claim: Claim) -> Row:
         """A claim's line; call with the lock held."""
         return Row(claim.name, claim.package, claim.version, claim.path, self._status(claim))
 
-    def _status(self, claim: _Claim) -> str:
+    def _status(self, claim: Claim) -> str:
         """The last column of a claim's line; call with the lock held."""
         if claim in self._refused:
             return f"refused: {self._refused[claim]}"
@@ -253,9 +234,9 @@ class Registry(Generic[T]):
 
     def _check_name(self, name: object) -> None:
         if not isinstance(name, str):
-            raise TypeError(f"the name of {_article(self.kind)} must be a str, got {name!r}")
+            raise TypeError(f"{self.kind}: a name must be a str, got {name!r}")
 
-    def _builtins(self) -> dict[str, _Claim]:
+    def _builtins(self) -> dict[str, Claim]:
         """Our own entry points, read once from our own metadata."""
         if self._own is None:
             try:
@@ -265,10 +246,10 @@ class Registry(Generic[T]):
                     f"pyconvx's own metadata, which names the built-in {self.kind} entries, is missing: "
                     "reinstall pyconvx"
                 ) from error
-            self._own = {e.name: _claim_of(e) for e in entries.select(group=self.group)}
+            self._own = {e.name: claim_of(e) for e in entries.select(group=self.group)}
         return self._own
 
-    def _foreign(self, name: str) -> _Claim:
+    def _foreign(self, name: str) -> Claim:
         """The one claim to a name that is not built in."""
         with self._lock:
             claims = self._claims(name)
@@ -286,7 +267,7 @@ class Registry(Generic[T]):
             )
         return claims[0]
 
-    def _claims(self, name: str) -> list[_Claim]:
+    def _claims(self, name: str) -> list[Claim]:
         """Claims to a name that is not built in, one per path; call with the lock held."""
         found = {claim.path: claim for claim in self._installed.get(name, ())}
         return list((found | self._registered.get(name, {})).values())
@@ -294,10 +275,10 @@ class Registry(Generic[T]):
     def _scan(self) -> None:
         """Read the other packages' entry points of this group."""
         own = self._builtins()
-        installed: dict[str, list[_Claim]] = {}
-        refused: dict[_Claim, str] = {}
-        for entry in _foreign_entries(self.group):
-            claim = _claim_of(entry)
+        installed: dict[str, list[Claim]] = {}
+        refused: dict[Claim, str] = {}
+        for entry in foreign_entries(self.group):
+            claim = claim_of(entry)
             if entry.name in own:
                 refused[claim] = "the name is a built-in of pyconvx"
             else:
@@ -307,7 +288,7 @@ class Registry(Generic[T]):
             self._installed = installed
             self._refused |= refused
 
-    def _load(self, claim: _Claim) -> Any:
+    def _load(self, claim: Claim) -> Any:
         """Import what an entry point names, once."""
         if claim not in self._loaded:
             assert claim.entry is not None
@@ -319,7 +300,7 @@ class Registry(Generic[T]):
                 self._loaded[claim] = target
         return self._loaded[claim]
 
-    def _instance(self, claim: _Claim, target: Any) -> T:
+    def _instance(self, claim: Claim, target: Any) -> T:
         """The plugin itself, instantiated where the family says so, and verified the first time."""
         try:
             plugin = target() if self._instantiate and isinstance(target, type) else target
@@ -332,7 +313,7 @@ class Registry(Generic[T]):
             self._broken.pop(claim, None)
         return cast(T, plugin)
 
-    def _fail(self, claim: _Claim, what: str, error: BaseException) -> NoReturn:
+    def _fail(self, claim: Claim, what: str, error: BaseException) -> NoReturn:
         """Raise, and remember for the listing, that a plugin does not work."""
         cause = f"{type(error).__name__}: {error}"
         if claim.entry is not None:
@@ -352,54 +333,3 @@ class Registry(Generic[T]):
             "A name registered in-process does not exist in worker processes: "
             f"install a package that provides it, or pass the {self.kind} object itself"
         )
-
-
-def _article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
-
-
-def _path_of(plugin: object) -> str:
-    """``module:qualname`` of a function or class, or of an instance's class."""
-    named: Any = plugin if hasattr(plugin, "__qualname__") else type(plugin)
-    return f"{named.__module__}:{named.__qualname__}"
-
-
-def _target_if_imported(claim: _Claim) -> Any:
-    """What a claim leads to, None where its module has not been imported."""
-    if claim.entry is None:
-        return claim.target
-    found: Any = sys.modules.get(claim.entry.module)
-    for name in claim.entry.attr.split("."):
-        found = getattr(found, name, None)
-    return found
-
-
-def _same(one: object, other: object) -> bool:
-    """Whether two objects stand for the same: values compare, functions are themselves."""
-    try:
-        return one is other or (type(one) is type(other) and bool(one == other))
-    except Exception:
-        return False  # somebody's own comparison
-
-
-def _claim_of(entry: importlib.metadata.EntryPoint) -> _Claim:
-    package = "an unnamed package" if entry.dist is None else entry.dist.name
-    return _Claim(entry.name, package, "" if entry.dist is None else entry.dist.version, entry.value, entry)
-
-
-def _foreign_entries(group: str) -> list[importlib.metadata.EntryPoint]:
-    """Entry points of a group in all packages but ours; unreadable metadata is passed over.
-
-    Of two versions of a package on the path only the first counts, as for an import.
-    """
-    names: dict[str, None] = {}
-    for distribution in importlib.metadata.distributions():
-        try:
-            if distribution.entry_points.select(group=group):
-                names[distribution.name] = None
-        except Exception:
-            # somebody else's damaged metadata says nothing about the name that is looked up
-            continue
-    names.pop(OWN, None)
-    firsts = [importlib.metadata.distribution(name) for name in names if name]
-    return [entry for first in firsts for entry in first.entry_points.select(group=group)]

@@ -1,4 +1,4 @@
-"""How hard the fuzz tests try, and how many cases they ran.
+"""Real packages for the tests of plugins; how hard the fuzz tests try, and how many cases they ran.
 
     pytest                                    "ci": 1,000 cases and more, other ones at each run
     pytest --hypothesis-profile=nightly       50,000 and more; `make fuzz`
@@ -6,9 +6,14 @@
 Cases are random in both, so that every run looks at new ones; a failure prints what replays it.
 """
 
+import importlib
 import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import fuzzing
+import pytest
 from hypothesis import HealthCheck, settings
 
 LEAST = 50_000  # cases of a nightly run
@@ -44,3 +49,31 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.line(f"{count:>8,}  {name}")
     total = fuzzing.cases.total()
     terminalreporter.line(f"{total:>8,}  in all{'' if total >= LEAST else f': fewer than {LEAST:,}'}")
+
+
+GROUP = "pyconvx.initializers"
+GOOD = "class Good:\n    def __call__(self):\n        return 'good'\n\ndef plain():\n    return 'plain'\n"
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """Return a function that writes a package to a folder on sys.path: metadata, entry points, module."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+
+    def write(
+        package: str, entries: str, module: str = "", code: str = GOOD, folder: str = "", group: str = GROUP
+    ) -> Path:
+        root = tmp_path / folder
+        info = root / f"{package.replace('-', '_')}-1.2.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{entries}\n")
+        if module:
+            (root / f"{module}.py").write_text(code)
+        importlib.invalidate_caches()
+        return info
+
+    yield write
+    for name in set(sys.modules) - before:
+        del sys.modules[name]

@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-import stat
 import struct
 import subprocess
 import sys
@@ -362,32 +361,6 @@ def test_what_is_no_file(tmp_path):
         clf.save(tmp_path / "nowhere" / "clf")
     assert sorted(os.listdir(tmp_path)) == ["file", "folder", "link", "pipe"]
     assert (tmp_path / "file").read_bytes() == b"old"
-
-
-def test_modes_and_leftovers(tmp_path):
-    """New files follow the umask, others keep their mode; what a killed writer left behind goes."""
-    path = tmp_path / "clf"
-    before = os.umask(0o027)
-    try:
-        write_file(path, b"one")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    path.chmod(0o600)
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    host = os.uname().nodename
-    dead, alive, other = (tmp_path / f".clf.{part}.tmp" for part in (
-        f"{host}.{gone.pid}.00", f"{host}.{os.getppid()}.00", f"elsewhere.{gone.pid}.00"
-    ))  # fmt: skip
-    for leftover in (dead, alive, other):
-        leftover.write_bytes(b"x")
-    write_file(path, b"two")
-    assert path.read_bytes() == b"two"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert not dead.exists()
-    assert alive.exists()
-    assert other.exists()
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path):

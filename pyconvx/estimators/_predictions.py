@@ -12,6 +12,7 @@ from pyconvx.estimators._base import ImageNetwork
 from pyconvx.estimators._saving import saved
 from pyconvx.estimators.predictor import CompiledPredictor
 from pyconvx.losses import CrossEntropy
+from pyconvx.losses.base import probabilities
 from pyconvx.network import Predictor
 from pyconvx.persistence import StrPath, pack, write_file
 
@@ -30,7 +31,7 @@ class FittedClassifier(ImageNetwork):
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Probabilities of the classes, shape (n, n_classes), in the order of ``classes_``."""
         check_is_fitted(self)
-        return np.asarray(self._loss().probabilities(self._outputs(X).astype(np.float64)), np.float64)
+        return probabilities(self._loss(), self._outputs(X).astype(np.float64))
 
     def predict_log_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Logarithms of the probabilities, shape (n, n_classes); finite where probabilities underflow."""
@@ -39,7 +40,7 @@ class FittedClassifier(ImageNetwork):
         if isinstance(loss, CrossEntropy):
             return np.asarray(activations.log_softmax.forward(outputs))
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(loss.probabilities(outputs)))
+            return np.asarray(np.log(probabilities(loss, outputs)))
 
     def decision_function(self, X: Any) -> FloatArray:
         """The network's outputs before softmax, (n, n_classes); for two classes their difference, (n,)."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from pyconvx._types import Array
 from pyconvx.exceptions import ModelFileError
-from pyconvx.layers import Activation
+from pyconvx.layers import Activation, verify_layer
 from pyconvx.layers.sequence import leaves
 from pyconvx.network import Network
 from pyconvx.persistence import Reader, Writer
@@ -136,9 +136,10 @@ def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array])
         raise ModelFileError(f"frozen must be names, got {stored['frozen']!r}")
     if stored["dtype"] not in ("float32", "float64"):
         raise ModelFileError(f"dtype must be 'float32' or 'float64', got {stored['dtype']!r}")
-    network = Network.from_arrays(
-        reader.read(stored["layers"]), tuple(shape), arrays, dtype=stored["dtype"], frozen=stored["frozen"]
-    )
+    layers = reader.read(stored["layers"])
+    for layer in layers:
+        verify_layer(layer)
+    network = Network.from_arrays(layers, tuple(shape), arrays, dtype=stored["dtype"], frozen=stored["frozen"])
     clf.network_, clf._state = network, _training_state(state, own, network)
     clf.input_shape_ = network.input_shape
     for name, value in attributes.items():

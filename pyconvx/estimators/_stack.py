@@ -7,6 +7,7 @@ from typing import Any
 from pyconvx import layers as layer_family
 from pyconvx import schedules, solvers
 from pyconvx._types import Padding, Pair, Shape
+from pyconvx.exceptions import PluginError
 from pyconvx.layers import Activation, BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D
 from pyconvx.layers.base import both
 from pyconvx.layers.sequence import output_shapes
@@ -35,7 +36,7 @@ def _given(values: Sequence[Any]) -> tuple[Layer, ...]:
     chosen: list[Layer] = []
     flat = False
     for value in values:
-        layer: Any = layer_family.registry.get(value)() if isinstance(value, str) else value
+        layer: Any = _named(value) if isinstance(value, str) else value
         try:
             layer_family.verify_layer(layer)
         except TypeError as error:
@@ -49,6 +50,16 @@ def _given(values: Sequence[Any]) -> tuple[Layer, ...]:
                 flat = True
         chosen.append(layer)
     return tuple(chosen)
+
+
+def _named(name: str) -> Layer:
+    """A layer of a class that needs no arguments."""
+    kind = layer_family.registry.get(name)
+    try:
+        return kind()
+    except Exception as error:
+        source, cause = layer_family.registry.claimed(name).source, f"{type(error).__name__}: {error}"
+        raise PluginError(f"layer {name!r} from {source} cannot be made without arguments: {cause}") from error
 
 
 def _default_stack(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, ...]:

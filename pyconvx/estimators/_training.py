@@ -14,6 +14,7 @@ from pyconvx.estimators._callbacks import FRAMES, FitTask
 from pyconvx.estimators._predictions import FittedClassifier
 from pyconvx.estimators._targets import Codes, Validation, encode, hold_out
 from pyconvx.estimators.checkpoint import Saver
+from pyconvx.losses.base import value_and_gradient
 from pyconvx.training import Settings, Trainer
 from pyconvx.training.trainer import Epoch
 
@@ -122,8 +123,7 @@ class TrainedClassifier(FittedClassifier):
         """Weighted mean of the loss on validation data, without the penalty."""
         outputs = self._run(validation.X)
         shares = (validation.weights / validation.weights.sum()).astype(outputs.dtype)
-        value = self._loss().value_and_gradient(outputs, validation.codes, shares, np.empty_like(outputs))
-        return float(value)
+        return value_and_gradient(self._loss(), outputs, validation.codes, shares, np.empty_like(outputs))
 
     def _publish(self, n_iter: int, validation: Validation | None) -> None:
         """Fitted attributes from the state of training."""

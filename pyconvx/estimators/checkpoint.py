@@ -73,7 +73,7 @@ class Saver:
     def __init__(self, checkpoint: Checkpoint, fingerprint: dict[str, Any]) -> None:
         self._path, self._every = Path(checkpoint.path), checkpoint.every
         self._fingerprint = fingerprint
-        self._lock = -1
+        self._lock: int
         self._written = -np.inf
         self.done = 0
         self.stopped: bool | None = None
@@ -135,7 +135,7 @@ def fingerprint_of(clf: Any, data: Sequence[Array], validation: Validation | Non
     parameters = {}
     for name, value in clf.get_params(deep=False).items():
         if name not in _FREE:
-            parameters[name] = json.dumps(writer.write(value, name), allow_nan=False)
+            parameters[name] = json.dumps(writer.write(value, name))
     digest = hashlib.sha256()
     for array in (*writer.arrays.values(), *data):
         _add(digest, array)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pyconvx._types import Array, FloatArray
+from pyconvx.losses.base import probabilities
 from pyconvx.network import Predictor
 from pyconvx.training import Samples
 
@@ -87,8 +88,7 @@ class CompiledPredictor:
             else:
                 samples = Samples(X, network.input_shape, channels_first=self._first)
                 outputs = network_outputs(network, samples)
-        found: FloatArray = self._loss.probabilities(outputs)
-        return found
+        return probabilities(self._loss, outputs)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_lock"}

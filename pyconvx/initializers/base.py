@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._contracts import require
+from .._guard import Guard, is_foreign
 from ..registry import Registry
 
 __all__ = ["Initializer", "registry"]
@@ -40,3 +41,21 @@ def _verify(plugin: object) -> None:
 
 
 registry: Registry[Initializer] = Registry("pyconvx.initializers", _verify)
+
+
+def draw(
+    initializer: Initializer,
+    shape: tuple[int, ...],
+    fan_in: int,
+    fan_out: int,
+    rng: np.random.Generator,
+    where: str,
+) -> npt.NDArray[np.float64]:
+    """Starting values of the array `where`; PluginError where another package's breaks its contract."""
+    if not is_foreign(initializer):
+        return initializer(shape, fan_in, fan_out, rng)
+    guard = Guard(registry, initializer, where)
+    values = guard.call("it", initializer, shape, fan_in, fan_out, rng)
+    guard.array("it", values, shape, np.float64)
+    guard.finite("it", values)
+    return values  # type: ignore[no-any-return]

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from pyconvx import activations
 from pyconvx._ext import pointwise
+from pyconvx._guard import Guard, is_foreign, read_only
 from pyconvx._types import FloatArray, Shape
-from pyconvx.exceptions import PluginError
 from pyconvx.layers.base import Arrays, Context, Layer
 from pyconvx.layers.program import Program
 
@@ -51,7 +49,7 @@ class Activation(Layer):
         function = self._function()
         capsule = getattr(function, "capsule", None)
         if capsule is None:
-            y = checked(function, "forward", x, function.forward(x))
+            y = self._apply("forward", function, context, x)
         else:
             y = context.workspace.take(x.shape, x.dtype)
             pointwise.forward(capsule, x.reshape(-1), y.reshape(-1), context.n_threads)
@@ -75,19 +73,19 @@ class Activation(Layer):
         function, (x, y) = self._function(), cache
         capsule = getattr(function, "capsule", None)
         if capsule is None:
-            return checked(function, "backward", x, function.backward(dy, x, y))
+            return self._apply("backward", function, context, dy, x, y)
         v = y if pointwise.flags(capsule) & pointwise.FROM_OUTPUT else x
         dx = context.workspace.take(dy.shape, dy.dtype)
         pointwise.backward(capsule, v.reshape(-1), dy.reshape(-1), dx.reshape(-1), context.n_threads)
         return dx
 
-
-def checked(plugin: Any, method: str, expected: FloatArray, result: Any) -> FloatArray:
-    """What a plugin returned, or an error that names it: shape and dtype have to be those of its input."""
-    if not isinstance(result, np.ndarray) or result.shape != expected.shape or result.dtype != expected.dtype:
-        what = f"{result.shape}, {result.dtype}" if isinstance(result, np.ndarray) else repr(result)
-        raise PluginError(
-            f"activation {activations.name_of(plugin)!r}: {method} returned {what}, expected an array of shape "
-            f"{expected.shape}, {expected.dtype}"
-        )
-    return np.require(result, requirements=["C_CONTIGUOUS", "ALIGNED"])
+    def _apply(self, method: str, function: Any, context: Context, *arrays: FloatArray) -> FloatArray:
+        """What a function without a capsule makes of arrays, the first of which its result is like."""
+        call = getattr(function, method)
+        if not is_foreign(function):
+            return call(*arrays)  # type: ignore[no-any-return]
+        guard = Guard(activations.registry, function, context.scope.removesuffix("."))
+        found = guard.call(method, call, *map(read_only, arrays))
+        result = guard.kept(method, found, arrays[0].shape, arrays[0].dtype, context.workspace)
+        guard.finite(method, result, *arrays)
+        return result

@@ -16,12 +16,14 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pyconvx._contracts import require
 from pyconvx._ext import random
 from pyconvx._numbers import require_real
 from pyconvx._threads import resolve_threads
 from pyconvx._types import Array, FloatArray, Pair, Shape
 from pyconvx._workspace import Workspace
 from pyconvx.ops.geometry import Window
+from pyconvx.registry import Registry
 
 # where `cached` keeps its results: an entry of the layer's __dict__ that is no field, nor part of its state
 _REMEMBERED = "_remembered"
@@ -182,6 +184,19 @@ class Layer:
     def parts(self) -> tuple[tuple["Layer", ...], ...]:
         """Paths of layers that this one is made of, each beginning at its input."""
         return ()
+
+
+def verify_layer(layer: object) -> None:
+    """Raise TypeError unless a layer, or the class of one, has the methods of the contract."""
+    for method in (Layer.output_shape, Layer.parameters, Layer.forward, Layer.backward):
+        if isinstance(layer, type):
+            if not callable(getattr(layer, method.__name__, None)):
+                raise TypeError(f"{layer!r} has no method {method.__name__}")
+        else:
+            require(layer, method)
+
+
+registry: Registry[type[Layer]] = Registry("pyconvx.layers", verify_layer, instantiate=False)
 
 
 def belongs_to_forward(layer: Any, name: str) -> bool:

@@ -32,6 +32,8 @@ class Program:
 
     Attributes
     ----------
+    scope : str
+        Prefix of the names of the layer that is bound.
     calls : list
         What a run does, in order.
     workspace : Workspace
@@ -41,6 +43,7 @@ class Program:
     def __init__(self, n_threads: int, prepared: Prepared) -> None:
         self.n_threads = resolve_threads(n_threads)
         self.prepared = prepared
+        self.scope = ""
         self.calls: list[Callable[[], Any]] = []
         self.workspace = Workspace()
         self._passing = Workspace()
@@ -59,7 +62,7 @@ class Program:
     def bind_forward(self, layer: Layer, x: FloatArray, params: Arrays) -> FloatArray:
         """Add a layer that knows no programs."""
         y = self.take((len(x), *layer.output_shape(x.shape[1:])), x.dtype)
-        context = Context(False, self._passing, self.n_threads)
+        context = Context(False, self._passing, self.n_threads, scope=self.scope)
 
         def run() -> None:
             self._passing.reset()

@@ -95,7 +95,7 @@ class Residual(Layer):
     def bind(self, x: FloatArray, params: Arrays, program: Program, activation: Any = None) -> FloatArray:
         """Add both paths and their sum to a program."""
         main = sequence_bind(self.layers, x, params, program)
-        other = sequence_bind(self.skip, x, below(params, "skip"), program)
+        other = sequence_bind(self.skip, x, below(params, "skip"), program, "skip.")
         y = program.take(main.shape, main.dtype)
         flat = main.reshape(-1), other.reshape(-1), y.reshape(-1)
         program.calls.append(partial(pointwise.add, *flat, flat[-1], activation, program.n_threads))

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from pyconvx._types import FloatArray, Shape
+from pyconvx.exceptions import PluginError
 from pyconvx.layers.activation import Activation
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
+from pyconvx.layers.guarded import announced_parameters, announced_shape
 from pyconvx.layers.plan import Step, make_plan
 from pyconvx.layers.program import Program
 
@@ -38,9 +40,10 @@ def output_shapes(layers: Layers, input_shape: Shape) -> list[Shape]:
     shapes = []
     for i, layer in enumerate(layers):
         try:
-            input_shape = layer.output_shape(input_shape)
+            input_shape = announced_shape(layer, input_shape)
         except (ValueError, TypeError) as error:
-            raise type(error)(f"layer {i}, {layer}, cannot take input of shape {input_shape}: {error}") from error
+            kind = next(kind for kind in (PluginError, ValueError, TypeError) if isinstance(error, kind))
+            raise kind(f"layer {i}, {layer}, cannot take input of shape {input_shape}: {error}") from error
         shapes.append(input_shape)
     return shapes
 
@@ -51,7 +54,7 @@ def sequence_parameters(layers: Layers, input_shape: Shape) -> dict[str, Paramet
     return {
         f"{name}.{key}": spec
         for name, layer, shape in zip(layer_names(layers), layers, shapes[:-1], strict=True)
-        for key, spec in layer.parameters(shape).items()
+        for key, spec in announced_parameters(layer, shape, name).items()
     }
 
 
@@ -113,11 +116,13 @@ def sequence_backward(
     return dx
 
 
-def sequence_bind(layers: Layers, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
-    """Add the steps to a program; returns the array that the last one writes."""
-    own = by_layer(params)
+def sequence_bind(layers: Layers, x: FloatArray, params: Arrays, program: Program, scope: str = "") -> FloatArray:
+    """Add the steps to a program, their names behind `scope`; returns the array that the last one writes."""
+    own, outer = by_layer(params), program.scope
     for step in steps_of(layers):
+        program.scope = f"{outer}{scope}{step.names[0]}."
         x = program.bind(step.layer, x, own.get(step.names[0], {}))
+    program.scope = outer
     return x
 
 

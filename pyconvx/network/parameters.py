@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pyconvx import activations, initializers
 from pyconvx._types import Array, FloatArray, Shape
 from pyconvx.initializers import Dirac
+from pyconvx.initializers.base import draw
 from pyconvx.layers import Activation, Layer, ParameterSpec
 from pyconvx.layers.sequence import leaves, sequence_parameters
 
@@ -100,15 +101,14 @@ def initial_values(name: str, spec: ParameterSpec, default: object, trainable: b
     Raises
     ------
     ValueError
-        If the initializer returns another shape, or a trainable kernel starts with filters that could
-        never become different.
+        If a trainable kernel starts with filters that could never become different.
+    PluginError
+        If another package's initializer does not keep its contract.
     """
     chosen: Any = spec.initializer if spec.initializer is not None else default
     initializer = initializers.registry.resolve(chosen)
     rng = np.random.Generator(np.random.Philox(key=(seed << 64) + zlib.crc32(name.encode())))
-    values = np.asarray(initializer(spec.shape, spec.fan_in, spec.fan_out, rng))
-    if values.shape != spec.shape:
-        raise ValueError(f"{name}: initializer {chosen!r} returned shape {values.shape}, expected {spec.shape}")
+    values = draw(initializer, spec.shape, spec.fan_in, spec.fan_out, rng, name)
     if spec.kind == "weight" and trainable and values.size > 1 and not isinstance(initializer, Dirac):
         _refuse_symmetry(name, chosen, values)
     return values

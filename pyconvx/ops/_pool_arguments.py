@@ -25,9 +25,8 @@ def input_shape_of(where: str, input_shape: Sequence[int], dy: FloatArray) -> tu
         raise TypeError(f"{where}: input_shape must be (N, H, W, C), got {input_shape!r}")
     if len(input_shape) != 4:
         raise ValueError(f"{where}: input_shape must be (N, H, W, C), got {tuple(input_shape)}")
-    least = (0, 1, 1, 1)
-    sizes = tuple(as_int(f"{where}: input_shape", n, m) for n, m in zip(input_shape, least, strict=True))
-    N, H, W, C = sizes
+    # only a batch may be of none
+    N, H, W, C = (as_int(f"{where}: input_shape", n, min(axis, 1)) for axis, n in enumerate(input_shape))
     if (dy.shape[0], dy.shape[-1]) != (N, C):
         raise ValueError(
             f"{where}: input_shape {(N, H, W, C)} and dy of shape {dy.shape} differ in samples or channels"

@@ -10,8 +10,8 @@ import numpy as np
 
 from pyconvx._types import Padding, Pair
 
-# Index arithmetic in the kernels is done in signed 64-bit integers, on bytes too.
-LARGEST = 2**60
+# Numbers in an array: index arithmetic in the kernels is done in signed 64-bit integers, on bytes too.
+LARGEST = 2**57
 
 
 def as_int(name: str, value: object, minimum: int) -> int:
@@ -228,5 +228,5 @@ def check_size(where: str, *shape: int) -> None:
     count = 1
     for length in shape:
         count *= length
-    if count > LARGEST // 8:
+    if count > LARGEST:
         raise ValueError(f"{where}: an array of shape {shape} is too large")

@@ -8,6 +8,10 @@ from pathlib import Path
 
 StrPath = str | os.PathLike[str]
 
+_BINARY = getattr(os, "O_BINARY", 0)
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+
 
 def write_file(path: StrPath, data: bytes) -> None:
     """Replace a file: a temporary one beside it is written, synced to disk, and renamed.
@@ -32,8 +36,7 @@ def write_file(path: StrPath, data: bytes) -> None:
 
 def read_file(path: StrPath) -> bytes:
     """The bytes of a regular file; OSError for anything else, without waiting for a pipe's other end."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, _READ)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(f"{os.fspath(path)!r} is no regular file")
@@ -55,8 +58,7 @@ def _mode_of(target: Path) -> int | None:
 
 def _write(temporary: Path, data: bytes, mode: int | None) -> None:
     """A new file, on the disk when this returns."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, 0o666)
+    descriptor = os.open(temporary, _NEW, 0o666)
     try:
         if mode is not None:
             os.chmod(temporary, mode)

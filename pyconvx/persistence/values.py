@@ -199,7 +199,7 @@ class Reader:
 
     def _random_state(self, content: Any) -> Any:
         name, key, position, has_gauss, gauss = _listed(content)
-        state = np.random.RandomState(0)
+        state = np.random.RandomState()
         state.set_state((name, self.read(key), position, has_gauss, gauss))
         return state
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .._contracts import require
+from .._guard import Guard, is_foreign
 from .._numbers import check_real
 from ..registry import Registry
 
@@ -62,3 +63,13 @@ def _verify(plugin: object) -> None:
 
 
 registry: Registry[Schedule] = Registry("pyconvx.schedules", _verify)
+
+
+def factor_of(schedule: Schedule, progress: Progress) -> float:
+    """The schedule's factor; PluginError or DivergenceError where another package's breaks its contract."""
+    if not is_foreign(schedule):
+        return schedule.factor(progress)
+    guard = Guard(registry, schedule)
+    factor = guard.number("factor", guard.call("factor", schedule.factor, progress))
+    guard.finite("factor", factor)
+    return factor

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Protocol
 import numpy.typing as npt
 
 from .._contracts import require
+from .._guard import Guard, is_foreign, read_only
 from .._numbers import require_real
 from .._threads import resolve_threads
 from ..ops._arrays import FLOATS, check_array
@@ -70,6 +71,30 @@ def _verify(plugin: object) -> None:
 
 
 registry: Registry[Solver] = Registry("pyconvx.solvers", _verify)
+
+
+def take_step(
+    solver: Solver,
+    parameters: npt.NDArray[Any],
+    gradients: npt.NDArray[Any],
+    slots: npt.NDArray[Any],
+    learning_rate: float,
+    t: int,
+    *,
+    n_weights: int,
+    n_threads: int,
+) -> None:
+    """The solver's step; PluginError or DivergenceError where another package's breaks its contract."""
+    threads = {"n_weights": n_weights, "n_threads": n_threads}
+    if not is_foreign(solver):
+        solver.step(parameters, gradients, slots, learning_rate, t, **threads)
+        return
+    guard = Guard(registry, solver)
+    found = guard.call("step", solver.step, parameters, read_only(gradients), slots, learning_rate, t, **threads)
+    if found is not None:
+        guard.refuse("step", found, "None: it changes the parameters in place")
+    guard.finite("step", parameters, gradients)
+    guard.finite("step (its slots)", slots, gradients)
 
 
 def check_step(

@@ -18,11 +18,10 @@ from pyconvx._ext import random, training
 from pyconvx._threads import resolve_threads
 from pyconvx._types import FloatArray
 from pyconvx.exceptions import DivergenceError
-from pyconvx.losses import Loss
+from pyconvx.losses.base import Loss, value_and_gradient
 from pyconvx.network import Memory, Network
-from pyconvx.schedules import Progress, Schedule
-from pyconvx.solvers import Solver
-from pyconvx.solvers.base import threads_for
+from pyconvx.schedules.base import Progress, Schedule, factor_of
+from pyconvx.solvers.base import Solver, take_step, threads_for
 from pyconvx.training.samples import Samples
 from pyconvx.training.state import Best, TrainingState
 
@@ -162,7 +161,7 @@ class Trainer:
             samples_seen=state.samples_seen,
             stalls=state.stalls,
         )
-        return self.settings.learning_rate_init * self.schedule.factor(progress)
+        return self.settings.learning_rate_init * factor_of(self.schedule, progress)
 
     def _whole_epoch(self, number: int, score: Callable[[], float] | None) -> tuple[Epoch, bool]:
         """Train, score and record one epoch, or none: whatever is raised, all stands as before it."""
@@ -239,8 +238,8 @@ class Trainer:
         shares = np.divide(
             weights, weight, out=memory.kept.take(weights.shape, network.dtype), casting="same_kind"
         )
-        value = self.loss.value_and_gradient(
-            logits, self._of(self.targets, rows), shares, dlogits, n_threads=settings.n_threads
+        value = value_and_gradient(
+            self.loss, logits, self._of(self.targets, rows), shares, dlogits, settings.n_threads
         )
         if not math.isfinite(value):
             raise self._divergence("the loss", value)
@@ -249,8 +248,8 @@ class Trainer:
         value += self._decay(weight)
         rate = self._rate(share)
         state.step += 1
-        self.solver.step(
-            self._trainable, self._gradients, state.slots, rate, state.step,
+        take_step(
+            self.solver, self._trainable, self._gradients, state.slots, rate, state.step,
             n_weights=network.n_weights, n_threads=settings.n_threads,
         )  # fmt: skip
         return value, weight

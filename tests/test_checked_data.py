@@ -1,0 +1,230 @@
+"""The checks of X, y and weights by themselves: exact results, and each limit from both sides."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from small import images, quick
+
+from pyconvx.estimators import _images, _targets
+
+X, Y = images(n=6)
+
+
+def test_orders_of_axes():
+    assert _images.channels_last((4, 5), "channels_first") == (4, 5, 1)
+    assert _images.channels_last((4, 5), "channels_last") == (4, 5, 1)
+    assert _images.channels_last((3, 4, 5), "channels_first") == (4, 5, 3)
+    assert _images.channels_last((3, 4, 5), "channels_last") == (3, 4, 5)
+    assert _images.ordered((4, 5, 3), "channels_first") == (3, 4, 5)
+    assert _images.ordered((4, 5, 3), "channels_last") == (4, 5, 3)
+
+
+def test_shapes_that_fit_sees():
+    def first(shape, **parameters):
+        return _images.first_shape(quick(**parameters), np.empty((2, *shape)))
+
+    assert first((12,)) == (1, 12, 1)
+    assert first((12,), image_shape=(3, 4)) == (3, 4, 1)
+    assert first((12,), image_shape=[2, 3, 2]) == (2, 3, 2)
+    assert first((12,), image_shape=(2, 3, 2), data_format="channels_first") == (3, 2, 2)
+    assert type(first((12,), image_shape=(np.int64(3), 4))[0]) is int
+    assert first((3, 4), data_format="channels_first") == (3, 4, 1)
+    assert first((2, 3, 4), data_format="channels_first") == (3, 4, 2)
+    assert first((2, 3, 4), data_format="channels_first", image_shape=(2, 3, 4)) == (3, 4, 2)
+    assert first((3, 4, 1), image_shape=(3, 4)) == (3, 4, 1)
+    with pytest.raises(ValueError, match=r"^X has images of shape \(2, 3, 4\), but image_shape=\(2, 3\)"):
+        first((2, 3, 4), image_shape=(2, 3))
+    with pytest.raises(ValueError, match=r"^image_shape=\(3, 5\) has 15 pixels, X has 12 features"):
+        first((12,), image_shape=(3, 5))
+
+
+def test_shapes_that_come_later():
+    clf = quick(data_format="channels_first")
+    clf.input_shape_ = (3, 4, 2)
+    _images.check_same_shape(clf, np.empty((5, 2, 3, 4)))
+    _images.check_same_shape(clf, np.empty((5, 99)))  # its count is validate_data's matter
+    words = r"^X has images of shape \(3, 4, 2\), but CNNClassifier was fitted on images of shape \(2, 3, 4\)"
+    with pytest.raises(ValueError, match=words):
+        _images.check_same_shape(clf, np.empty((5, 3, 4, 2)))
+    clf.input_shape_ = (3, 4, 1)
+    _images.check_same_shape(clf, np.empty((5, 3, 4)))
+    with pytest.raises(ValueError, match=r"of shape \(4, 3\), but"):
+        _images.check_same_shape(clf, np.empty((5, 4, 3)))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float64, bool, np.int16, np.float16])
+@pytest.mark.parametrize("axes", [2, 3, 4])
+def test_arrays_keep_their_type_and_memory(kind, axes):
+    data = np.ones((3, 4, 5, 1), kind)[{2: np.s_[:, :, 0, 0], 3: np.s_[..., 0], 4: ...}[axes]]
+    clf = quick()
+    got = _images.check_images(clf, data, reset=True)
+    assert (got.dtype, got.shape) == (data.dtype, data.shape)
+    assert np.shares_memory(got, data)
+    assert clf.n_features_in_ == data[0].size
+    assert _images.check_images(clf, data.tolist(), reset=False).shape == data.shape
+
+
+def test_names_of_columns_come_and_go():
+    clf = quick()
+    frame = pd.DataFrame(np.ones((3, 4)), columns=list("abcd"))
+    assert _images.check_images(clf, frame, reset=True).shape == (3, 4)
+    assert clf.feature_names_in_.tolist() == list("abcd")
+    _images.check_images(clf, frame, reset=False)
+    with pytest.raises(ValueError, match="feature names"):
+        _images.check_images(clf, frame.rename(columns={"a": "z"}), reset=False)
+    _images.check_images(clf, np.ones((3, 2, 2)), reset=False)
+    assert hasattr(clf, "feature_names_in_")
+    _images.check_images(clf, np.ones((3, 2, 2)), reset=True)
+    assert not hasattr(clf, "feature_names_in_")
+    assert clf.n_features_in_ == 4
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_arrays_that_are_refused(reset):
+    clf = quick()
+    clf.n_features_in_ = 4
+    refused = {
+        "Masked arrays are not supported": np.ma.masked_array(np.ones((3, 4))),
+        "dense data is required": sp.csr_matrix(np.ones((3, 4))),
+        "Found array with dim 5. CNNClassifier expected <= 4": np.ones((1, 1, 1, 2, 2)),
+        r"Found array with 0 feature\(s\) \(shape=\(3, 2, 0\)\)": np.ones((3, 2, 0)),
+        r"Found array with 0 sample\(s\)": np.ones((0, 2, 2)),
+        "Expected 2D array, got 1D array": np.ones(4),
+        "Input X contains NaN": np.full((3, 2, 2), np.nan),
+        "Complex data not supported": np.ones((3, 2, 2), complex),
+        r"X must hold real numbers, got datetime64\[s\]": np.zeros((3, 2, 2), "M8[s]"),
+    }
+    for words, data in refused.items():
+        with pytest.raises((TypeError, ValueError), match=words):
+            _images.check_images(clf, data, reset=reset)
+
+
+def test_bytes_and_other_numbers():
+    clf = quick()
+    for scales, good, bad, words in (
+        (True, np.uint8, np.int8, "^CNNClassifier was fitted on uint8 images, .* got Z of int8: pass uint8"),
+        (False, np.int8, np.uint8, r"^CNNClassifier was fitted on Z that was not uint8, .* pass Z\.astype"),
+    ):
+        clf.scales_uint8_ = scales
+        _images.check_same_kind(clf, np.ones(1, good), "Z")
+        with pytest.raises(ValueError, match=words):
+            _images.check_same_kind(clf, np.ones(1, bad), "Z")
+        with pytest.raises(ValueError, match=words.replace("Z", "X")):
+            _images.check_same_kind(clf, np.ones(1, bad))
+
+
+def test_precisions():
+    for kind, expected in (
+        ("f8", "f8"),
+        (">f8", "f8"),
+        ("f4", "f4"),
+        ("f2", "f4"),
+        ("u1", "f4"),
+        ("i8", "f4"),
+        ("?", "f4"),
+    ):
+        assert _images.computing_dtype(None, np.ones(1, kind)) == np.dtype(expected)
+        assert _images.computing_dtype("float64", np.ones(1, kind)) == np.float64
+        assert _images.computing_dtype(np.float32, np.ones(1, kind)) == np.float32
+
+
+def test_what_a_precision_holds(monkeypatch):
+    single, largest = np.dtype(np.float32), float(np.finfo(np.float32).max)
+    monkeypatch.setattr(_images, "_CHUNK", 4)  # numbers at a time: two rows here
+    for place in range(5):
+        for value in (np.nextafter(largest, np.inf), -np.nextafter(largest, np.inf)):
+            data = np.zeros((5, 2))
+            data[place, 1] = largest
+            _images.check_cast(data, single)
+            data[place, 1] = value
+            with pytest.raises(
+                ValueError, match=r"^Input X contains infinity or a value too large for dtype\('float32'\)"
+            ):
+                _images.check_cast(data, single)
+            _images.check_cast(data, np.dtype(np.float64))
+    _images.check_cast(np.zeros((0, 2)), single)
+    _images.check_cast(np.full((2, 2), np.inf, np.float32), single)  # no narrower: was checked before
+    _images.check_cast(np.full((2, 2), 2**63, np.uint64), single)
+    huge = np.dtype(np.longdouble)
+    if huge.itemsize > 8:
+        with pytest.raises(ValueError, match="too large"):
+            _images.check_cast(np.full((1, 1), np.longdouble("1e400")), np.dtype(np.float64))
+
+
+def test_labels():
+    clf = quick()
+    assert _targets.check_labels(clf, X, list(Y)).tolist() == Y.tolist()
+    assert _targets.check_labels(clf, X, np.array(list("abcabc"))).tolist() == list("abcabc")
+    refused = {
+        "This CNNClassifier estimator requires y to be passed, but the target y is None": None,
+        "inconsistent numbers of samples": Y[:-1],
+        "Input y contains NaN": [np.nan] * 6,
+        "Unknown label type: continuous": Y + 0.5,
+        "y should be a 1d array": np.eye(6),
+    }
+    for words, labels in refused.items():
+        with pytest.raises(ValueError, match=words):
+            _targets.check_labels(clf, X, labels)
+    with pytest.warns(Warning, match="column-vector y"):
+        assert _targets.check_labels(clf, X, Y[:, None]).shape == (6,)
+    with pytest.raises(TypeError, match=r"^labels must be uniformly strings or numbers, got \['int', 'str'\]"):
+        _targets.check_labels(clf, X, np.array([1, "a"] * 3, object))
+
+
+def test_codes():
+    classes = np.array(["b", "c", "d"])
+    codes = _targets.encode(np.array(["d", "b", "d"]), classes)
+    assert (codes.tolist(), codes.dtype) == ([2, 0, 2], np.int64)
+    with pytest.raises(
+        ValueError, match=r"^`y` has classes not in `self\.classes_`\. Unknown: \['a'\], known: \['b'"
+    ):
+        _targets.encode(np.array(["a", "b"]), classes)
+    with pytest.raises(ValueError, match=r"^`y_val` has classes not in"):
+        _targets.encode(np.array(["a", "b"]), classes, "y_val")
+
+
+def test_weights():
+    assert _targets.check_weights(None, 3).tolist() == [1.0, 1.0, 1.0]
+    assert _targets.check_weights(2, 3).tolist() == [2.0, 2.0, 2.0]
+    got = _targets.check_weights(np.array([0, 1, 2], np.float32), 3)
+    assert (got.tolist(), got.dtype) == ([0.0, 1.0, 2.0], np.float64)
+    refused = {
+        r"^w\.shape == \(2,\), expected \(3,\)!": [1, 2],
+        r"^Input w contains NaN or infinity\.": [1, 2, np.inf],
+        r"^w must not contain a negative weight, the smallest is -2\.0": [1, -1, -2],
+        r"^w must contain at least one non-zero weight": [0, 0, 0],
+    }
+    for words, weights in refused.items():
+        with pytest.raises(ValueError, match=words):
+            _targets.check_weights(weights, 3, "w")
+    with pytest.raises(ValueError, match=r"^sample_weight must contain"):
+        _targets.check_weights([0, 0, 0], 3)
+
+
+def test_weights_of_classes():
+    labels = np.array([0, 0, 0, 1])
+    assert _targets.with_class_weight([1, 2, 3, 4], None, labels).tolist() == [1, 2, 3, 4]
+    assert _targets.with_class_weight([1, 2, 3, 4], {0: 2, 1: 3}, labels).tolist() == [2, 4, 6, 12]
+    np.testing.assert_allclose(_targets.with_class_weight(None, "balanced", labels), [2 / 3, 2 / 3, 2 / 3, 2])
+    with pytest.raises(ValueError, match=r"^class_weight must contain at least one"):
+        _targets.with_class_weight(None, {0: 0, 1: 0}, labels)
+    with pytest.raises(ValueError, match=r"^sample_weight \* class_weight must contain at least one"):
+        _targets.with_class_weight([1, 1, 1, 0], {0: 0, 1: 1}, labels)
+    with pytest.raises(ValueError, match=r"^sample_weight\.shape == \(3,\), expected \(4,\)!"):
+        _targets.with_class_weight([1, 1, 1], {0: 0, 1: 1}, labels)
+
+
+def test_rows_held_out():
+    codes = np.arange(40) % 2
+    index = np.arange(3, 39)
+    train, held = _targets.hold_out(codes, index, 1 / 3, 2**32 + 5)
+    assert np.array_equal(np.sort(np.concatenate([train, held])), index)
+    assert (np.bincount(codes[held]).tolist(), len(train)) == ([6, 6], 24)
+    assert np.array_equal(train, np.sort(train))
+    assert np.array_equal(held, np.sort(held))
+    same, *others = (_targets.hold_out(codes, index, 1 / 3, seed)[1] for seed in (5, 6, 7))
+    assert np.array_equal(same, held)
+    for other in others:
+        assert np.bincount(codes[other]).tolist() == [6, 6]
+        assert not np.array_equal(other, held)

@@ -1,0 +1,112 @@
+"""The rules of parameters by themselves: what each accepts, from both sides of its limits, and its words."""
+
+import numpy as np
+import pytest
+from small import quick
+
+from pyconvx import PluginError, solvers
+from pyconvx.estimators import _parameters as rule
+from pyconvx.solvers import Adam
+
+
+def test_integers():
+    three = rule.integer(3)
+    assert three.text == "an int in the range [3, inf)"
+    assert [three.accepts(v) for v in (2, 3, 4, np.int8(3))] == [False, True, True, True]
+    assert not any(three.accepts(v) for v in (True, np.True_, 3.0, "3", None, [3]))
+
+
+@pytest.mark.parametrize(
+    ("above", "text"), [(False, "a float in the range [1, 3)"), (True, "a float in the range (1, 3)")]
+)
+def test_numbers(above, text):
+    found = rule.real(1, 3, above=above)
+    assert found.text == text
+    assert [found.accepts(v) for v in (0.9, 1, 1.0, 1.1, 2.9, 3, 3.1)] == [
+        False,
+        not above,
+        not above,
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert all(found.accepts(v) for v in (2, np.float32(2), np.int64(2)))
+    assert not any(found.accepts(v) for v in (True, np.True_, "2", None, np.nan, 2j, [2]))
+
+
+def test_numbers_without_end():
+    found = rule.real(0)
+    assert found.text == "a float in the range [0, inf)"
+    assert found.accepts(0)
+    assert found.accepts(1e300)
+    assert not found.accepts(np.inf)
+
+
+def test_choices():
+    found = rule.choice("a", "b")
+    assert found.text == "a str among {'a', 'b'}"
+    assert [found.accepts(v) for v in ("a", "b", "c", None, 3, ["a"])] == [True, True, False, False, False, False]
+
+
+def test_switches_sizes_and_pairs():
+    assert [rule.boolean.accepts(v) for v in (True, np.False_, 1, None)] == [True, True, False, False]
+    assert [rule.nothing.accepts(v) for v in (None, False, 0)] == [True, False, False]
+    assert [rule.verbosity.accepts(v) for v in (False, np.True_, 0, 3, -1, 1.0)] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+    sizes = ((), (1,), [2, 3], np.array([1, 2]), (0,), (1, -1), (1.0,), (True,), 3, "12")
+    assert [rule.sizes.accepts(v) for v in sizes] == [True] * 4 + [False] * 6
+    pairs = (1, np.int64(2), (1, 2), [3, 4], 0, True, (1,), (1, 2, 3), (0, 1), (1, 0), np.array([1, 2]), None)
+    assert [rule.pair.accepts(v) for v in pairs] == [True] * 4 + [False] * 8
+
+
+def test_either():
+    found = rule.either(rule.integer(1), rule.nothing, rule.choice("auto"))
+    assert found.text == "an int in the range [1, inf) or None or a str among {'auto'}"
+    assert [found.accepts(v) for v in (1, None, "auto", 0, "other")] == [True, True, True, False, False]
+
+
+def test_plugins():
+    found = rule.plugin(solvers.registry, "auto")
+    assert found.text == "the name of one of pyconvx.solvers, or such an object"
+    assert all(found.accepts(v) for v in ("auto", "sgd", Adam(), Adam))
+    with pytest.raises(PluginError, match="unknown solver 'none'"):
+        found.accepts("none")
+    with pytest.raises(TypeError, match="needs a class attribute slots"):
+        found.accepts(3)
+
+
+def raises(error):
+    def accepts(value):
+        raise error
+
+    return rule.Rule(accepts, "right")
+
+
+def test_the_first_broken_rule_is_told():
+    rules = {"a": rule.integer(1), "b": rule.integer(2), "c": rule.integer(3)}
+    rule.check_parameters(quick(), {"a": 1, "b": 2, "c": 3, "d": None}, rules)
+    with pytest.raises(
+        ValueError, match=r"^The 'b' parameter of CNNClassifier must be an int .* Got 1 instead\.$"
+    ):
+        rule.check_parameters(quick(), {"a": 1, "b": 1, "c": 0}, rules)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(TypeError("why"), ValueError), (ValueError("why"), ValueError), (PluginError("why"), PluginError)],
+)
+def test_what_a_rule_raises(error, kind):
+    words = r"^The 'a' parameter of CNNClassifier must be right\. Got 3 instead\. why$"
+    with pytest.raises(ValueError, match=words) as caught:
+        rule.check_parameters(quick(), {"a": 3}, {"a": raises(error)})
+    assert type(caught.value) is kind
+    assert caught.value.__cause__ is error
+    with pytest.raises(type(error), match=r"^why$"):
+        rule.check_parameters(quick(), {"a": "a name"}, {"a": raises(error)})

@@ -1,0 +1,46 @@
+"""Counts of threads by themselves; tests/test_reproducibility.py has what they do."""
+
+import os
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from pyconvx import _threads
+from pyconvx._threads import MAX_THREADS, available_cpus, resolve_threads, threads_for
+
+
+def test_the_processors_of_the_process():
+    whole = os.sched_getaffinity(0)
+    assert available_cpus() == _threads._cpu_quota() or len(whole) < _threads._cpu_quota()
+    try:
+        os.sched_setaffinity(0, {min(whole)})
+        assert available_cpus() == 1
+        assert resolve_threads(-1) == resolve_threads(-5) == 1
+    finally:
+        os.sched_setaffinity(0, whole)
+
+
+def test_counts():
+    cpus = available_cpus()
+    assert [resolve_threads(n) for n in (1, np.int8(2), 63, 64, 65, 2**70)] == [1, 2, 63, 64, 64, MAX_THREADS]
+    assert [resolve_threads(-n) for n in range(1, cpus + 2)] == [*range(cpus, 0, -1), 1]
+    with threadpool_limits(1, user_api="openmp"):
+        assert resolve_threads(None) == 1
+    with threadpool_limits(cpus, user_api="openmp"):
+        assert resolve_threads(None) == min(cpus, MAX_THREADS)
+
+
+@pytest.mark.parametrize("value", [True, 2.0, "2"])
+def test_what_is_no_count(value):
+    with pytest.raises(TypeError, match=r"^n_jobs must be an int or None, got "):
+        resolve_threads(value, name="n_jobs")
+    with pytest.raises(TypeError, match=r"^n_threads must be an int or None, got "):
+        resolve_threads(value)
+    with pytest.raises(ValueError, match=r"^n_jobs must not be 0"):
+        resolve_threads(0, name="n_jobs")
+
+
+def test_little_work_takes_one_thread():
+    limit = _threads._CROSSOVER
+    assert [threads_for(n, 3) for n in (0, limit, limit + 1)] == [1, 1, 3]
