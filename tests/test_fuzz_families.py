@@ -283,7 +283,7 @@ def factor_of(name, values, told):
         "Adaptive": lambda: (5, -told.stalls),
         "Step": lambda: (values["rate"], epoch // values["every"]),
         "Exponential": lambda: (values["rate"], epoch),
-        "InvScaling": lambda: (told.samples_seen + 1, -values["power_t"]),
+        "InvScaling": lambda: (told.samples_seen + 1, -float(values["power_t"])),
     }[name]()
     try:
         return float(base) ** float(exponent)

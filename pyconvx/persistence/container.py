@@ -158,9 +158,8 @@ def _checked_entries(header: Any) -> dict[str, Any]:
         if offsets != [end, end + size]:
             raise ValueError(f"array {name[:80]!r}: {size} bytes expected from {end} on, not {offsets}")
         if math.prod(max(length, 1) for length in shape) * itemsize >= 1 << 62:
-            raise ValueError(
-                f"array {name[:80]!r}: no memory holds its shape"
-            )  # nor does NumPy, even without numbers
+            # NumPy makes no such array even where a length of 0 leaves it without numbers
+            raise ValueError(f"array {name[:80]!r}: no memory holds its shape")
         end += size
     return dict(header)
 
