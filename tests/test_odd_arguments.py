@@ -202,6 +202,7 @@ def test_all_processors_for_plugins():
 
 def test_powers_beyond_a_float():
     assert schedules.Exponential(10.0).factor(progress(400.0)) == np.inf
+    assert schedules.Adaptive().factor(schedules.Progress(stalls=np.uint64(1))) == 0.2
     assert schedules.InvScaling(np.uint8(1)).factor(schedules.Progress(samples_seen=1)) == 0.5
     assert schedules.InvScaling(-1e6).factor(schedules.Progress(samples_seen=10**6)) == np.inf
     # an infinite rate is training's matter

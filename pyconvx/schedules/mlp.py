@@ -25,7 +25,7 @@ class InvScaling(BaseEstimator):
     def factor(self, progress: Progress) -> float:
         """Return the factor for the epoch under way, 1 in the first."""
         check_real(power_t=self.power_t)
-        return power(progress.samples_seen + 1, -float(self.power_t))
+        return power(float(progress.samples_seen) + 1, -float(self.power_t))
 
 
 @dataclass
@@ -38,4 +38,4 @@ class Adaptive(BaseEstimator):
 
     def factor(self, progress: Progress) -> float:
         """Return ``5 ** -stalls``."""
-        return power(5.0, -progress.stalls)
+        return power(5.0, -float(progress.stalls))
