@@ -65,6 +65,12 @@ def test_arrays_keep_their_type_and_memory(kind, axes):
     assert _images.check_images(clf, data.tolist(), reset=False).shape == data.shape
 
 
+@pytest.mark.parametrize("axes", [2, 3, 4])
+def test_numbers_in_arrays_of_objects(axes):
+    got = _images.check_images(quick(), np.ones((3, 4, 5, 1)[:axes], object), reset=True)
+    assert got.dtype == np.float64
+
+
 def test_names_of_columns_come_and_go():
     clf = quick()
     frame = pd.DataFrame(np.ones((3, 4)), columns=list("abcd"))

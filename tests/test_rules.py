@@ -6,6 +6,7 @@ from small import quick
 
 from pyconvx import PluginError, solvers
 from pyconvx.estimators import _parameters as rule
+from pyconvx.estimators._rules import CLASSIFIER_RULES
 from pyconvx.solvers import Adam
 
 
@@ -110,3 +111,13 @@ def test_what_a_rule_raises(error, kind):
     assert caught.value.__cause__ is error
     with pytest.raises(type(error), match=r"^why$"):
         rule.check_parameters(quick(), {"a": "a name"}, {"a": raises(error)})
+
+
+def test_paddings_and_precisions():
+    padding, dtype = CLASSIFIER_RULES["padding"], CLASSIFIER_RULES["dtype"]
+    good = ("same", "valid", 0, 2, (1, 2), ((1, 2), (0, 3)))
+    bad = ("full", -1, 1.5, None, (1,), (1, 2, 3), ((1, 2), 3))
+    assert [padding.accepts(value) for value in (*good, *bad)] == [True] * len(good) + [False] * len(bad)
+    good = (None, "float32", "float64", np.float32, np.dtype(np.float64), float, "f4")
+    bad = ("float16", "no such type", int, 3, 4.0, [], np.dtype(np.int64), object, "i4")
+    assert [dtype.accepts(value) for value in (*good, *bad)] == [True] * len(good) + [False] * len(bad)
