@@ -119,5 +119,5 @@ def test_paddings_and_precisions():
     bad = ("full", -1, 1.5, None, (1,), (1, 2, 3), ((1, 2), 3))
     assert [padding.accepts(value) for value in (*good, *bad)] == [True] * len(good) + [False] * len(bad)
     good = (None, "float32", "float64", np.float32, np.dtype(np.float64), float, "f4")
-    bad = ("float16", "no such type", int, 3, 4.0, [], np.dtype(np.int64), object, "i4")
+    bad = ("float16", "no such type", int, 3, np.float64(4), [], np.dtype(np.int64), object, "i4")
     assert [dtype.accepts(value) for value in (*good, *bad)] == [True] * len(good) + [False] * len(bad)
