@@ -269,18 +269,18 @@ def test_progress_that_does_not_fit(tmp_path):
     document, arrays = _saving.saved(clf)
     good = {"fingerprint": {"parameters": {}, "shape": [30]}, "done": 1, "stopped": None}
     with points.Saver(Checkpoint(path), good["fingerprint"]) as saver:
-        assert not saver.resume(clf)
+        assert not saver.resume(clf, clf.classes_)
         assert (saver.done, saver.stopped) == (0, None)
         for done, stopped in ((1, None), (2, True), (3, False)):
             path.write_bytes(pack({**document, "progress": {**good, "done": done, "stopped": stopped}}, arrays))
             new = quick()
-            assert saver.resume(new)
+            assert saver.resume(new, clf.classes_)
             assert (saver.done, saver.stopped) == (done, stopped)
             np.testing.assert_array_equal(new.network_.buffer, clf.network_.buffer)
             assert new.classes_.tolist() == [0, 1, 2]
         path.write_bytes(pack({**document, "progress": {**good, "fingerprint": {"parameters": {"a": 1}}}}, arrays))
         with pytest.raises(CheckpointError, match=f"^{path} is the checkpoint of another fit"):
-            saver.resume(quick())
+            saver.resume(quick(), clf.classes_)
         cases = {
             "holds a classifier, but no checkpoint": [None, 3, {**good, "more": 1}, {"done": 1}],
             "damaged progress": [{**good, "done": 1.0}, {**good, "done": True}, {**good, "stopped": 3}],
@@ -289,13 +289,13 @@ def test_progress_that_does_not_fit(tmp_path):
             for value in values:
                 path.write_bytes(pack({**document, "progress": value}, arrays))
                 with pytest.raises(ModelFileError, match=f"^{path}: .*{words}"):
-                    saver.resume(quick())
+                    saver.resume(quick(), clf.classes_)
         path.write_bytes(pack([1], {}))
         with pytest.raises(ModelFileError, match=f"^{path}: .*no checkpoint"):
-            saver.resume(quick())
+            saver.resume(quick(), clf.classes_)
         path.write_bytes(pack({**document, "estimator": "Other", "progress": good}, arrays))
         with pytest.raises(ModelFileError, match=f"^{path}: it holds no classifier, but 'Other'"):
-            saver.resume(quick())
+            saver.resume(quick(), clf.classes_)
 
 
 def test_when_a_checkpoint_is_due(tmp_path):

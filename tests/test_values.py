@@ -186,8 +186,8 @@ def test_plugins_that_are_not_there():
 @pytest.mark.parametrize(
     ("stored", "words"),
     [
-        ({}, r"^a value must have one kind, got \[\]"),
-        ({"b": 1, "a": 2}, r"^a value must have one kind, got \['a', 'b'\]"),
+        ({}, "^a value must have one kind, got ''"),
+        ({"b": 1, "a": 2}, "^a value must have one kind, got '(a, b|b, a)'"),
         ({"eval": "1"}, "^unknown kind of value 'eval'"),
         ({"tuple": {"a": 1}}, "^damaged tuple: a list was expected, got dict"),
         ({"tuple": "ab"}, "^damaged tuple: a list was expected, got str"),
@@ -205,8 +205,8 @@ def test_plugins_that_are_not_there():
         ({"objects": [[1], "a"]}, "^damaged objects: a list was expected"),
         ({"objects": [[2], ["a"]]}, "^damaged objects: cannot reshape"),
         ({"number": "ab"}, "^damaged number: a list was expected"),
-        ({"number": ["O", 1]}, "^damaged number: 'O' for a number"),
-        ({"number": ["M8[s]", 1]}, r"^damaged number: 'M8\[s\]' for a number"),
+        ({"number": ["O", 1]}, "^damaged number: 'O' for a type of numbers or text"),
+        ({"number": ["M8[s]", 1]}, r"^damaged number: 'M8\[s\]' for a type of numbers or text"),
         ({"number": ["i1", 300]}, "^damaged number: "),
         ({"random_state": "abcde"}, "^damaged random_state: a list was expected"),
         ({"plugin": {"name": "adam"}}, "^damaged plugin: 'family'"),

