@@ -89,8 +89,8 @@ thread.join()
 WITHIN = """
 import ctypes
 from pathlib import Path
-(path,) = {p for line in open("/proc/self/maps") for p in line.split()[5:] if "libgomp" in p and "sklearn" not in p
-           and "scikit_learn" not in p}
+paths = {p for line in open("/proc/self/maps") for p in line.split()[5:] if "libgomp" in p or "libomp" in p}
+(path,) = {p for p in paths if "sklearn" not in p and "scikit_learn" not in p}  # clang's has gcc's names too
 gomp = ctypes.CDLL(path)
 statuses = []
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p)

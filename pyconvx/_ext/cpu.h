@@ -43,21 +43,23 @@ static int openmp_version(void)
 #endif
 }
 
-/* Ends the pool of worker threads; the next parallel loop makes a new one. 0 on success. */
+/* A forked child inherits OpenMP's idea of its worker threads, but not the threads: its first parallel loop
+   would wait for them for ever. Without a pool at the fork there is nothing to wait for; where the pool
+   cannot be ended, the child stays on one thread: after a fork out of a parallel loop, and with clang's
+   OpenMP (14), whose children wait even so. */
+
+/* Ends the pool; the next parallel loop makes a new one. 0 on success. */
 static int openmp_release(void)
 {
 #if !defined(_OPENMP)
     return 0;
-#elif _OPENMP >= 201811 || (defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 9)
+#elif defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 9
     return omp_pause_resource_all(omp_pause_soft);
 #else
     return -1;
 #endif
 }
 
-/* A forked child inherits OpenMP's idea of its worker threads, but not the threads: its first parallel loop
-   would wait for them for ever. Without a pool at the fork there is nothing to wait for; where the pool
-   could not be ended (a fork out of a parallel loop), the child stays on one thread. */
 static int pool_at_fork = 0;
 
 static void openmp_before_fork(void)
