@@ -1,4 +1,4 @@
-"""Counts of threads by themselves; tests/test_reproducibility.py has what they do."""
+"""Counts of threads by themselves; tests/test_threads.py has what they do."""
 
 import os
 
@@ -27,8 +27,9 @@ def test_counts():
     assert [resolve_threads(-n) for n in range(1, cpus + 2)] == [*range(cpus, 0, -1), 1]
     with threadpool_limits(1, user_api="openmp"):
         assert resolve_threads(None) == 1
-    with threadpool_limits(cpus, user_api="openmp"):
-        assert resolve_threads(None) == min(cpus, MAX_THREADS)
+    for limit in (cpus, cpus + 5):
+        with threadpool_limits(limit, user_api="openmp"):
+            assert resolve_threads(None) == min(cpus, MAX_THREADS)
 
 
 @pytest.mark.parametrize("value", [True, 2.0, "2"])

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from pyconvx import _threads, activations, ops
 from pyconvx._ext import cpu
-from pyconvx._threads import MAX_THREADS, available_cpus, resolve_threads
+from pyconvx._threads import resolve_threads
 from pyconvx._workspace import Workspace
 from pyconvx.estimators.predictor import network_outputs
 from pyconvx.filters import FilterBank
@@ -31,24 +31,6 @@ from pyconvx.training import Samples
 X, Y = images()
 IMAGES = np.random.default_rng(0).standard_normal((40, 20, 18, 8)).astype(np.float32)
 KERNELS = np.random.default_rng(1).standard_normal((3, 3, 8, 16)).astype(np.float32)
-
-
-def test_what_n_threads_means():
-    assert resolve_threads(1) == 1
-    assert resolve_threads(np.int64(3)) == 3
-    assert resolve_threads(5) == 5  # also beyond the processors
-    assert resolve_threads(MAX_THREADS) == resolve_threads(10**6) == resolve_threads(2**70) == MAX_THREADS
-    assert resolve_threads(-1) == min(available_cpus(), MAX_THREADS)
-    assert resolve_threads(-(2**70)) == 1
-    assert 1 <= resolve_threads(None) <= available_cpus()
-
-
-@pytest.mark.parametrize(
-    ("value", "error"), [(0, ValueError), (True, TypeError), (2.0, TypeError), ("2", TypeError)]
-)
-def test_what_n_threads_may_not_be(value, error):
-    with pytest.raises(error, match="n_threads must"):
-        resolve_threads(value)
 
 
 def test_limits_of_openmp_are_obeyed(monkeypatch):
