@@ -298,6 +298,7 @@ IDX = b"\0\0\x08\x02\0\0\0\2\0\0\0\3"
         gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12),
         gzip.compress(b"\0\0\x0d" + IDX[3:] + b"123456"),
     ],
+    ids=range(10),
 )
 def test_damaged_idx_files(data, tmp_path):
     (tmp_path / "file").write_bytes(data)
