@@ -1,11 +1,14 @@
 """What the pooling functions accept, in whatever memory it lies, and what they refuse in which words."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from layouts import unusual
 
 from pyconvx import ops
 from pyconvx._ext import pool
+from pyconvx.ops._pool_arguments import _first_beyond, _refuse_windows_in_padding
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -145,3 +148,39 @@ def test_refused_shapes_of_mean_gradients():
         ops.global_avg_pool2d_backward(Y, X.shape)
     with pytest.raises(ValueError, match=r"^global_avg_pool2d_backward: .*differ in samples or channels"):
         ops.global_avg_pool2d_backward(np.zeros((2, 4)), X.shape)
+
+
+def test_the_first_multiple_in_a_range():
+    for modulus in range(1, 14):
+        for step, low in product(range(modulus), repeat=2):
+            for high in range(low, modulus):
+                tried = (i for i in range(modulus) if low <= i * step % modulus <= high)
+                assert _first_beyond(step, modulus, low, high) == next(tried, None)
+
+
+def empty_window(size, taps, stride, padding, dilation, windows):
+    """The first window without a tap in the image, one after the other."""
+    for window in range(windows):
+        places = [window * stride - padding[0] + dilation * tap for tap in range(taps)]
+        if not any(0 <= place < size for place in places):
+            return window
+    return None
+
+
+def test_windows_that_step_over_the_image_are_refused():
+    refused = 0
+    cases = product(range(1, 5), (2, 3), range(1, 5), range(1, 10), range(8), range(4))
+    for size, taps, stride, dilation, before, after in cases:
+        extent = dilation * (taps - 1) + 1
+        windows = (size + before + after - extent) // stride + 1
+        if max(before, after) >= extent or windows < 1:
+            continue
+        arguments = size, taps, stride, (before, after), dilation, windows
+        expected = empty_window(*arguments)
+        if expected is None:
+            _refuse_windows_in_padding("pool", "height", *arguments)
+        else:
+            refused += 1
+            with pytest.raises(ValueError, match=rf"^pool: window {expected} along the height has no tap in "):
+                _refuse_windows_in_padding("pool", "height", *arguments)
+    assert refused > 50

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import GOOD, GROUP
 
+from pyconvx._claims import Claim, same, target_if_imported
 from pyconvx.exceptions import PluginError
 from pyconvx.registry import Registry
 
@@ -340,3 +341,20 @@ def test_identify_passes_over_comparisons_that_fail(registry):
     odd = Odd()
     registry.register("odd", Odd())
     assert registry.identify(odd) == (None, False)
+
+
+def test_same():
+    """Values compare within one class; everything else is itself."""
+    assert same(len, len)
+    assert same(Local(), Local()) == (Local() == Local())
+    assert same([1], [1])
+    assert not same([1], [2])
+    assert not same(1, 1.0)
+    assert not same(len, max)
+
+
+def test_what_was_imported_is_found_at_any_depth():
+    entry = importlib.metadata.EntryPoint("dumps", "os:path.join", GROUP)
+    assert target_if_imported(Claim("dumps", "", "", entry.value, entry)) is os.path.join
+    entry = importlib.metadata.EntryPoint("dumps", "no_module_of_this_name:x", GROUP)
+    assert target_if_imported(Claim("dumps", "", "", entry.value, entry)) is None
