@@ -48,7 +48,7 @@ def _or_none(rule: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 # fitted attributes that do not follow from the network, and what they must be
 _ATTRIBUTES: dict[str, Callable[[Any], bool]] = {
-    "classes_": lambda value: _are_classes(value),
+    "classes_": _are_classes,
     "n_features_in_": _is_count,
     "feature_names_in_": lambda value: isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype == object,
     "scales_uint8_": lambda value: type(value) is bool,

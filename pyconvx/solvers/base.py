@@ -78,19 +78,15 @@ def take_step(
     parameters: npt.NDArray[Any],
     gradients: npt.NDArray[Any],
     slots: npt.NDArray[Any],
-    learning_rate: float,
-    t: int,
-    *,
-    n_weights: int,
-    n_threads: int,
+    *rest: Any,
+    **counts: int,
 ) -> None:
-    """The solver's step; PluginError or DivergenceError where another package's breaks its contract."""
-    threads = {"n_weights": n_weights, "n_threads": n_threads}
+    """`Solver.step`; PluginError or DivergenceError where another package's breaks its contract."""
     if not is_foreign(solver):
-        solver.step(parameters, gradients, slots, learning_rate, t, **threads)
+        solver.step(parameters, gradients, slots, *rest, **counts)
         return
     guard = Guard(registry, solver)
-    found = guard.call("step", solver.step, parameters, read_only(gradients), slots, learning_rate, t, **threads)
+    found = guard.call("step", solver.step, parameters, read_only(gradients), slots, *rest, **counts)
     if found is not None:
         guard.refuse("step", found, "None: it changes the parameters in place")
     guard.finite("step", parameters, gradients)
