@@ -40,7 +40,7 @@ class Claim:
     target: Any = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        return f"{self.package}{self.version and ' '}{self.version} ({self.path})"
+        return Row(self.name, self.package, self.version, self.path, "").source
 
 
 def path_of(plugin: object) -> str:

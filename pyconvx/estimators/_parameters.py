@@ -1,7 +1,7 @@
 """Which constructor parameters are legal, in scikit-learn's words; checked in fit, never in __init__."""
 
 from collections.abc import Callable, Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,9 +31,10 @@ def real(low: float, high: float = np.inf, *, above: bool = False) -> Rule:
     """A number from `low` to below `high`; `above` excludes `low` itself."""
 
     def accepts(value: Any) -> bool:
-        if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
+        try:
+            number = require_real("", value)
+        except TypeError:
             return False
-        number = require_real("", value)
         return (low < number if above else low <= number) and number < high
 
     return Rule(accepts, f"a float in the range {'(' if above else '['}{low}, {high})")
