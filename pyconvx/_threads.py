@@ -52,6 +52,8 @@ def resolve_threads(n_threads: int | None, *, name: str = "n_threads") -> int:
     ValueError
         If it is 0.
     """
+    if type(n_threads) is int and 0 < n_threads <= MAX_THREADS:  # what every step asks
+        return n_threads
     if n_threads is None:
         return max(1, min(cpu.max_threads(), available_cpus(), MAX_THREADS))
     if isinstance(n_threads, bool):

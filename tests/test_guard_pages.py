@@ -12,16 +12,16 @@ from pyconvx import _ext
 
 # calls with one number, or one row, less than the kernel takes there to be
 TOO_FAR = (
-    "training.gather(np.ones((9, 50)), np.array([9]), np.empty((1, 50)), 1.0, 1)",
-    "training.gather(np.ones((9, 50)), np.array([-1]), np.empty((1, 50)), 1.0, 1)",
+    "pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), 4), np.ones((1, 4, 1)), 1)",
+    "pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), -1), np.ones((1, 4, 1)), 1)",
     "pointwise.forward(pointwise.capsule('relu'), np.ones(9), np.empty(8), 1)",
-    "dense.forward(np.ones((4, 8)), np.ones((7, 64)), None, np.ones((4, 64)), None, None, np.empty(64), 1)",
+    "dense.forward(np.ones((4, 8)), np.ones((8, 64)), None, np.ones((4, 64)), None, None, np.empty(63), 1)",
 )
 SCRIPT = f"""
 import os
 import guard_pages, kernel_sizes
 import numpy as np
-from pyconvx._ext import dense, pointwise, training
+from pyconvx._ext import dense, pointwise, pool
 
 for fault in {TOO_FAR}:
     child = os.fork()

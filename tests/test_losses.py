@@ -114,8 +114,8 @@ def test_no_rows():
 @pytest.mark.parametrize(
     ("targets", "rows", "words"),
     [
-        ([0, 3], 2, "from 0 to 2, got 0 to 3"),
-        ([-1, 0], 2, "got -1 to 0"),
+        ([0, 3], 2, "from 0 to 2, got 3 at 1"),
+        ([-1, 0], 2, "got -1 at 0"),
         ([0], 2, "of shape"),
         ([0, 1], 3, "of shape"),
     ],

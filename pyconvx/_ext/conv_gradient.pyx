@@ -17,6 +17,7 @@ from pyconvx._ext.microkernel cimport (
     Panels, panel_channels, panel_vectors, panels_of, product, product_rows, real,
 )
 from pyconvx._ext.pooled cimport Pool, kept, spread_rows
+from pyconvx._ext.shapes cimport expect_row
 from pyconvx._ext.windows cimport Geometry, Span, forward_geometry, inside, whole_windows
 
 cdef extern from "depthwise.h" nogil:
@@ -392,6 +393,7 @@ def backward_bias(
     """dbias += dy summed over samples and pixels, in at most 16 fixed blocks of samples."""
     cdef Py_ssize_t N = dy.shape[0], P = dy.shape[1], OC = dy.shape[2], t
     cdef Py_ssize_t blocks = min(<Py_ssize_t> BLOCKS, N)
+    expect_row("the gradient of bias", dbias.shape, OC)
     with nogil:
         if n_threads == 1:
             bias_part(&dy[0, 0, 0], &scratch[0], N, P, OC, blocks, 0, 1)

@@ -15,6 +15,7 @@ from libc.string cimport memcpy, memset
 from pyconvx._ext.microkernel cimport (
     VECTOR_BYTES, Panels, pack_rows, panel_channels, panel_vectors, panels_at, product, product_rows, real,
 )
+from pyconvx._ext.shapes cimport expect_matrix, expect_row
 
 cdef extern from "microkernel.h" nogil:
     const char *PYCONVX_LEVEL
@@ -167,7 +168,9 @@ def forward(
     cdef const real *rows
     cdef real *start = &scratch[0]
     cdef const pyconvx_activation *f = NULL
+    expect_matrix("weights", w.shape, x.shape[1], y.shape[1])
     if bias is not None:
+        expect_row("bias", bias.shape, y.shape[1])
         bias_data = &bias[0]
     if activation is not None:
         f = <const pyconvx_activation *> PyCapsule_GetPointer(activation, PYCONVX_ACTIVATION_TAG)
@@ -210,6 +213,8 @@ def backward_input(
     cdef Product g = input_plan(dy.shape[0], dx.shape[1], dy.shape[1], sizeof(real))
     cdef real *start = &scratch[0]
     cdef Py_ssize_t width = g.panels.vectors * g.panels.lanes
+    expect_matrix("weights", w.shape, dx.shape[1], dy.shape[1])
+    expect_matrix("dy", dy.shape, dx.shape[0], w.shape[1])
     with nogil:
         memset(start, 0, width * sizeof(real))
         multiply(&g, &dy[0, 0], &w[0, 0], start, 0, &dx[0, 0], start + width, n_threads)
@@ -242,6 +247,8 @@ def backward_weights(
     cdef Product g = weights_plan(x.shape[0], x.shape[1], dy.shape[1], sizeof(real))
     cdef const real *rows
     cdef real *spare = NULL
+    expect_matrix("dy", dy.shape, x.shape[0], dw.shape[1])
+    expect_matrix("the gradient of weights", dw.shape, x.shape[1], dy.shape[1])
     if scratch.shape[0]:
         spare = &scratch[0]
     with nogil:

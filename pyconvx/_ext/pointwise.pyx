@@ -16,6 +16,8 @@ from cpython.pycapsule cimport (
 )
 from cython.parallel cimport prange
 
+from pyconvx._ext.shapes cimport expect_like, expect_row
+
 cdef extern from *:
     """
     #ifndef PYCONVX_LEVEL
@@ -181,6 +183,7 @@ def backward(
     """dx = dy f'(x)"""
     cdef const pyconvx_activation *a = functions_of(capsule)
     cdef Py_ssize_t n = v.shape[0], t, threads = useful_threads(n, n_threads)
+    expect_row("dy, flat,", dy.shape, n)
     if n == 0:
         return
     if threads == 1:
@@ -434,6 +437,10 @@ def batch_norm_backward(
     # real numbers behind the sums
     cdef real *factors = <real *> (sums + 2 * blocks_of(N) * width)
     cdef double weighted
+    expect_like("dy", dy.shape, x.shape, 3)
+    expect_row("gamma", gamma.shape, C)
+    expect_row("the gradient of gamma", dgamma.shape, C)
+    expect_row("the gradient of beta", dbeta.shape, C)
     if N * P * C == 0:
         return
     if threads == 1:

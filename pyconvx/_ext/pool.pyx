@@ -9,6 +9,8 @@ from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memset
 
+from pyconvx._ext.shapes cimport expect_like, expect_matrix
+
 cdef extern from *:
     """
     #ifndef PYCONVX_LEVEL
@@ -186,6 +188,7 @@ def max_pool_backward(
     cdef Axis a = Axis(dx.shape[1], KH, stride_h, pad_top, 0, dilation_h)
     cdef Axis b = Axis(dx.shape[2], KW, stride_w, pad_left, 0, dilation_w)
     cdef Py_ssize_t t
+    expect_like("dy", dy.shape, winner.shape, 4)
     if n_threads == 1:
         with nogil:
             max_pool_backward_part(dy, winner, dx, a, b, 0, 1)
@@ -370,6 +373,7 @@ def global_avg_pool_backward(
 ):
     """Each channel's gradient, divided by H * W, in every cell of its plane."""
     cdef Py_ssize_t t
+    expect_matrix("dy", dy.shape, dx.shape[0], dx.shape[3])
     if n_threads == 1:
         with nogil:
             global_avg_pool_backward_part(dy, dx, 0, 1)

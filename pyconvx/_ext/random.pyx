@@ -7,6 +7,8 @@ sample; its elements are numbered from it (a counter-based generator).
 from cython.parallel import prange
 from libc.stdint cimport int64_t, uint64_t
 
+from pyconvx._ext.shapes cimport expect_matrix, expect_row
+
 cdef extern from *:
     """
     #ifndef PYCONVX_LEVEL
@@ -50,6 +52,7 @@ def keys(
     """`key` of each sample."""
     cdef uint64_t state = absorb(absorb(absorb(0, seed), purpose), epoch)
     cdef Py_ssize_t i
+    expect_row("samples", samples.shape, out.shape[0])
     for i in range(samples.shape[0]):
         out[i] = absorb(state, <uint64_t>samples[i])
 
@@ -104,6 +107,7 @@ def dropout_backward(
     int n_threads,
 ):
     """The same elements as `dropout` keeps, with the same factor: nothing need be stored."""
+    expect_matrix("dy", dy.shape, row_keys.shape[0], dx.shape[1])
     if dy.shape[0] == 0 or dy.shape[1] == 0:
         return
     with nogil:

@@ -1,8 +1,8 @@
 """What a training step needs beside the layers: loss, solvers, batches.
 
 Everything is elementwise or row by row, or sums through 16 fixed blocks of consecutive items
-added in order; so no result depends on the number of threads. Shapes and dtypes are checked by
-the callers (`pyconvx.losses`, `pyconvx.solvers`, the network).
+added in order; so no result depends on the number of threads. Shapes are checked by the callers
+(`pyconvx.losses`, `pyconvx.solvers`, the network), indices here.
 """
 
 from cython.parallel import prange
@@ -45,6 +45,15 @@ cdef enum:
     BLOCKS = 16  # of a sum over rows or elements: a fixed number, never that of the threads
     LANES = 16   # partial sums within a row
     WIDE = 64    # partial sums within a block of a long array: enough to hide the latency of an addition
+
+
+cdef int expect_below(str name, const int64_t *numbers, Py_ssize_t n, Py_ssize_t limit) except -1:
+    """ValueError where a number is no index below the limit."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        if not 0 <= numbers[i] < limit:
+            raise ValueError(f"{name} must be from 0 to {limit - 1}, got {numbers[i]} at {i}")
+    return 0
 
 
 cdef inline real fma(real a, real b, real c) noexcept nogil:
@@ -358,10 +367,11 @@ def cross_entropy(
     cdef double *out = &sums[0]
     cdef double total = 0.0
     cdef Py_ssize_t t, b, N = logits.shape[0], K = logits.shape[1]
-    if N == 0 or K == 0:
+    if N == 0:
         return 0.0
-    cdef const real *x = &logits[0, 0]
     cdef const int64_t *y = &targets[0]
+    expect_below("targets", y, N, K)
+    cdef const real *x = &logits[0, 0]
     cdef const real *w = &weights[0]
     cdef real *g = &gradient[0, 0]
     if n_threads == 1:
@@ -403,6 +413,7 @@ def gather(
     cdef const pixel *x = &X[0, 0]
     cdef const int64_t *rows = &index[0]
     cdef real *y = &out[0, 0]
+    expect_below("rows", rows, B, X.shape[0])
     if n_threads == 1:
         with nogil:
             gather_part(x, rows, y, B, F, scale, 0, 1)

@@ -7,6 +7,7 @@ from pyconvx._ext import pool
 from pyconvx._types import FloatArray, Padding, Pair, Shape
 from pyconvx.layers._pool import check_pool, pool_view
 from pyconvx.layers.base import Arrays, Context, Layer
+from pyconvx.ops._arrays import same_shape
 from pyconvx.ops._pool_arguments import pool_threads
 from pyconvx.ops.geometry import Window
 
@@ -62,6 +63,7 @@ class AvgPool2D(Layer):
         """Each gradient shared out over its window."""
         if not context.needs_dx:
             return None
+        same_shape("AvgPool2D", "dy", dy, (cache[0], *self.output_shape(cache[1:])))
         dx = context.workspace.take(cache, dy.dtype)
         sizes = self._sizes(self.view(cache[1:]))
         pool.avg_pool_backward(dy, dx, *sizes, pool_threads(context.n_threads, dx))  # type: ignore[call-arg]

@@ -9,6 +9,7 @@ from pyconvx._ext import pointwise
 from pyconvx._types import FloatArray, Shape
 from pyconvx.initializers import Constant, zeros
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
+from pyconvx.ops._arrays import same_shape
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class BatchNorm(Layer):
         `activation` and `keep` as for Conv2D: the function runs on numbers that are still in cache.
         """
         C = x.shape[-1]
+        for name in ("gamma", "beta", "running_mean", "running_variance"):
+            same_shape("BatchNorm", name, params[name], (C,))
         if context.training:
             mean, variance = self._moments(x, context)
             share = self.momentum

@@ -8,6 +8,7 @@ from pyconvx.initializers import zeros
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, expect_flat
 from pyconvx.layers.program import Program
 from pyconvx.ops import _dense, _direct
+from pyconvx.ops._arrays import same_shape
 from pyconvx.ops.geometry import as_int
 
 
@@ -93,6 +94,7 @@ class Dense(Layer):
         """Gradients of weights, bias and input."""
         x = cache[0]
         memory, threads = context.workspace, context.n_threads
+        same_shape("Dense", "dy", dy, (len(x), self.units))
         if "weights" in grads:
             _dense.backward_weights(x, dy, grads["weights"], memory, threads)
         if "bias" in grads:

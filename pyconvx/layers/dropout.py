@@ -45,7 +45,7 @@ class Dropout(Layer):
         random.dropout(
             x.reshape(len(x), -1), keys, self.rate, y.reshape(len(x), -1), _threads(x, context.n_threads)
         )
-        return y, keys
+        return y, (keys, x.shape)
 
     def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
         """The same array."""
@@ -57,10 +57,10 @@ class Dropout(Layer):
         """The gradient of the cells that were kept."""
         if not context.needs_dx or cache is None:
             return dy if context.needs_dx else None
-        dx = context.workspace.take(dy.shape, dy.dtype)
-        rows = len(dy)
+        keys, shape = cache
+        dx = context.workspace.take(shape, dy.dtype)
         random.dropout_backward(
-            dy.reshape(rows, -1), cache, self.rate, dx.reshape(rows, -1), _threads(dy, context.n_threads)
+            dy.reshape(len(dy), -1), keys, self.rate, dx.reshape(len(dx), -1), _threads(dy, context.n_threads)
         )
         return dx
 

@@ -1,8 +1,8 @@
 """2-D convolution (cross-correlation) and its gradients on arrays.
 
-`conv2d` and `conv2d_backward` check their arguments; `forward` and `backward` do not, take their memory from
-a workspace, and are what the layers call. Shapes alone decide which of two ways a convolution takes: direct,
-or through Winograd's transform.
+`conv2d` and `conv2d_backward` check all their arguments; `forward` and `backward` check shapes alone, take
+their memory from a workspace, and are what the layers call. Shapes alone decide which of two ways a convolution
+takes: direct, or through Winograd's transform.
 """
 
 from typing import Any
@@ -164,7 +164,7 @@ def conv2d_backward(
     return dx, dkernel, dbias
 
 
-# ------------------------------------------------------------------- unchecked: what the layers call
+# ---------------------------------------------------------------------------- what the layers call
 
 
 def forward(
@@ -209,6 +209,9 @@ def forward_call(
 
     `prepared` keeps what follows from kernels alone: with it the call may be run many times.
     """
+    same_shape("convolution", "kernel", kernel, (view.KH, view.KW, x.shape[3] // groups, y.shape[3]))
+    if bias is not None:
+        same_shape("convolution", "bias", bias, y.shape[3:])
     if _winograd.suits(kernel, view, groups):
         return _winograd.forward_call(
             x, kernel, bias, y, view, workspace, n_threads, after, activation, pooled, prepared
@@ -232,6 +235,11 @@ def backward(
     """Add to `dkernel` and `dbias`, write `dx`; None for those not wanted. `dy` is that of the pool, if any."""
     if not len(x):
         return
+    behind, OC = view if pooled is None else pooled.view, kernel.shape[-1]
+    same_shape("convolution", "kernel", kernel, (view.KH, view.KW, x.shape[3] // groups, OC))
+    same_shape("convolution", "dy", dy, (len(x), behind.OH, behind.OW, OC))
+    if dkernel is not None:
+        same_shape("convolution", "the gradient of kernel", dkernel, kernel.shape)
     if dbias is not None:
         _direct.backward_bias(dy, dbias, workspace, n_threads)
     if _winograd.suits(kernel, view, groups):

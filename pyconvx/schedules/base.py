@@ -37,9 +37,8 @@ class Progress:
     stalls: int = 0
 
     def __post_init__(self) -> None:
-        counts = {"step": self.step, "epoch": self.epoch, "samples_seen": self.samples_seen, "stalls": self.stalls}
-        check_real(least=0, **counts)
         check_real(least=1, max_epochs=self.max_epochs)
+        check_real(least=0, **vars(self))
 
 
 def power(base: float, exponent: float) -> float:

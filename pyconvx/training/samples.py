@@ -47,8 +47,6 @@ class Samples:
         """Write the images of these rows to `out` (B, H, W, C), in its dtype, scaled."""
         if out.shape != (len(index), *self.shape):  # the kernel does not look
             raise ValueError(f"{len(index)} images of shape {self.shape} do not fit into {out.shape}")
-        if len(index) and not 0 <= index.min() <= index.max() < len(self):
-            raise ValueError(f"rows must be from 0 to {len(self) - 1}, got {index.min()} to {index.max()}")
         rows = self._rows
         if rows is None:
             rows = self._ordered(index, out.dtype)
@@ -58,6 +56,9 @@ class Samples:
     def _ordered(self, index: npt.NDArray[np.int64], dtype: npt.DTypeLike) -> Array:
         """The rows copied into channels-last order, in a dtype that the kernel reads."""
         H, W, C = self.shape
+        outside = np.flatnonzero((index < 0) | (index >= len(self)))
+        if len(outside):
+            raise ValueError(f"rows must be from 0 to {len(self) - 1}, got {index[outside[0]]} at {outside[0]}")
         images = self.X[index]
         if self.channels_first:
             images = images.reshape(len(index), C, H, W).transpose(0, 2, 3, 1)

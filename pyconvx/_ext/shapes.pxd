@@ -1,0 +1,22 @@
+"""Shapes that have to fit before a kernel runs, which looks at nothing any more: ValueError with both shapes."""
+
+
+cdef inline int expect_row(str name, const Py_ssize_t *shape, Py_ssize_t n) except -1:
+    if shape[0] != n:
+        raise ValueError(f"{name} must have shape ({n},), got ({shape[0]},)")
+    return 0
+
+
+cdef inline int expect_matrix(str name, const Py_ssize_t *shape, Py_ssize_t n, Py_ssize_t m) except -1:
+    if shape[0] != n or shape[1] != m:
+        raise ValueError(f"{name} must have shape ({n}, {m}), got ({shape[0]}, {shape[1]})")
+    return 0
+
+
+cdef inline int expect_like(str name, const Py_ssize_t *shape, const Py_ssize_t *other, int ndim) except -1:
+    cdef int i
+    for i in range(ndim):
+        if shape[i] != other[i]:
+            expected, found = tuple([other[i] for i in range(ndim)]), tuple([shape[i] for i in range(ndim)])
+            raise ValueError(f"{name} must have shape {expected}, got {found}")
+    return 0
