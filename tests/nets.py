@@ -17,7 +17,7 @@ from pyconvx.layers import (
     SeparableConv2D,
 )
 from pyconvx.losses import CrossEntropy
-from pyconvx.network import Memory
+from pyconvx.network import Memory, Network
 from pyconvx.schedules import Constant
 from pyconvx.solvers import Adam
 from pyconvx.training import Samples, Settings, Trainer, TrainingState
@@ -49,6 +49,11 @@ def pictures(n, shape=(8, 7, 2), n_classes=3, seed=0, dtype=np.float64):
     for label in range(n_classes):
         X[y == label, label % shape[0], :, :] += 2
     return X, y
+
+
+def net(layers=PLAIN, **options):
+    """A network for such pictures, in double precision."""
+    return Network(layers, (8, 7, 2), dtype=np.float64, **options)
 
 
 def outputs(network, x, *, n_threads=1, training=False, **random):

@@ -90,10 +90,10 @@ def test_complex_numbers():
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 def test_masked_arrays_and_matrices():
     for data in (X, FLAT):
-        fails(TypeError, "Masked arrays are not supported", np.ma.masked_array(data, data > 1), Y)
-        with pytest.raises(TypeError, match="Masked arrays"):
+        fails(TypeError, "X is a masked array", np.ma.masked_array(data, data > 1), Y)
+        with pytest.raises(TypeError, match="X is a masked array"):
             fitted(data, Y).predict(np.ma.masked_array(data))
-    fails(TypeError, "np.matrix is not supported", np.matrix(FLAT), Y)
+    fails(TypeError, "X is a numpy.matrix", np.matrix(FLAT), Y)
 
 
 @pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csc_array, sp.coo_array])

@@ -56,19 +56,18 @@ def values_at(name, x):
     return y
 
 
-@fuzz(
-    *named_activations(),
-    "activations.CompiledActivation",
-    "activations.Softmax",
-    "activations.LogSoftmax",
-    weight=4,
-    name=st.sampled_from(NAMES),
-    filled=numbers,
-    shape=SHAPES,
-    layout=layouts,
-    n_threads=THREADS,
-    data=st.data(),
-)
+CALLED = {
+    "name": st.sampled_from(NAMES),
+    "filled": numbers,
+    "shape": SHAPES,
+    "layout": layouts,
+    "n_threads": THREADS,
+    "data": st.data(),
+}
+CLASSES = ("activations.CompiledActivation", "activations.Softmax", "activations.LogSoftmax")
+
+
+@fuzz(*named_activations(), *CLASSES, weight=4, **CALLED)
 def test_activation_forward(name, filled, shape, layout, n_threads, data):
     x, why = data.draw(spoilt_array(filled.array(*shape)))
     faults = threads_fault(n_threads) + ([("x", why)] if why else [])
@@ -82,16 +81,7 @@ def test_activation_forward(name, filled, shape, layout, n_threads, data):
     assert_close(y, expected, np.where(np.isfinite(scale), scale, 0.0), filled.dtype)
 
 
-@fuzz(
-    *named_activations(),
-    weight=4,
-    name=st.sampled_from(NAMES),
-    filled=numbers,
-    shape=SHAPES,
-    layout=layouts,
-    n_threads=THREADS,
-    data=st.data(),
-)
+@fuzz(*named_activations(), weight=4, **CALLED)
 def test_activation_backward(name, filled, shape, layout, n_threads, data):
     function = getattr(activations, name)
     x, dy = (filled.array(*shape, special=False) + filled.dtype.type(0.15) for _ in range(2))

@@ -219,16 +219,23 @@ def pool_faults(shape, pool_size, options, faults):
     return faults + found, w, is_huge((shape[0], *w.out, shape[3]))
 
 
-@fuzz("ops.max_pool2d", weight=5, case=pools("max"), n_threads=THREADS, layout=layouts, data=st.data())
-def test_max_pool2d(case, n_threads, layout, data):
-    filled, x, pool_size, options = case
+def pooled(function, case, n_threads, layout, data):
+    """What a pool makes of a case, and its windows; None where it refuses, or the oracle would take too long."""
+    _, x, pool_size, options = case
     x = data.draw(spoilt(x))
     faults = array_fault("x", x, 4) + threads_fault(n_threads)
     faults, w, _ = pool_faults(() if array_fault("x", x, 4) else x.shape, pool_size, options, faults)
     given = lay(layout, x)
     with Unchanged(x):
-        found = outcome(lambda: ops.max_pool2d(given, pool_size, n_threads=n_threads, **options), faults)
-    if found is None or math.prod(w.kernel_size) > FEW:  # too many taps for the oracle
+        found = outcome(lambda: function(given, pool_size, n_threads=n_threads, **options), faults)
+    return x, (None if found is None or math.prod(w.kernel_size) > FEW else found), w
+
+
+@fuzz("ops.max_pool2d", weight=5, case=pools("max"), n_threads=THREADS, layout=layouts, data=st.data())
+def test_max_pool2d(case, n_threads, layout, data):
+    filled, _, _, options = case
+    x, found, w = pooled(ops.max_pool2d, case, n_threads, layout, data)
+    if found is None:
         return
     y, argmax = oracle.max_pool2d(x, w.kernel_size, w.stride, w.padding, w.dilation, bool(options["ceil_mode"]))
     np.testing.assert_array_equal(found[0], y)
@@ -238,14 +245,9 @@ def test_max_pool2d(case, n_threads, layout, data):
 
 @fuzz("ops.avg_pool2d", weight=5, case=pools("avg"), n_threads=THREADS, layout=layouts, data=st.data())
 def test_avg_pool2d(case, n_threads, layout, data):
-    filled, x, pool_size, options = case
-    x = data.draw(spoilt(x))
-    faults = array_fault("x", x, 4) + threads_fault(n_threads)
-    faults, w, _ = pool_faults(() if array_fault("x", x, 4) else x.shape, pool_size, options, faults)
-    given = lay(layout, x)
-    with Unchanged(x):
-        found = outcome(lambda: ops.avg_pool2d(given, pool_size, n_threads=n_threads, **options), faults)
-    if found is None or math.prod(w.kernel_size) > FEW:  # too many taps for the oracle
+    filled, _, _, options = case
+    x, found, w = pooled(ops.avg_pool2d, case, n_threads, layout, data)
+    if found is None:
         return
     switches = bool(options["ceil_mode"]), bool(options["count_include_pad"])
     with np.errstate(all="ignore"):

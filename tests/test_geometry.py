@@ -222,7 +222,7 @@ def test_arrays_in_native_order_and_aligned():
         np.testing.assert_array_equal(got, other)
     with pytest.warns(PendingDeprecationWarning):
         matrix = np.matrix(given)
-    with pytest.raises(TypeError, match=r"^f: x is a numpy\.matrix; pass numpy\.asarray\(x\)"):
+    with pytest.raises(TypeError, match=r"^f: x is a numpy\.matrix; pass numpy\.asarray of it"):
         as_float_array("f", "x", matrix, 2)
     with pytest.raises(TypeError, match=r"^f: x is a masked array"):
         as_float_array("f", "x", np.ma.masked_array(given), 2)

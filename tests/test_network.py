@@ -1,4 +1,4 @@
-"""Networks: one buffer for all parameters, the passes, the plan, copies, starting values, threads."""
+"""Networks: one buffer for all parameters, the passes, the plan, copies, threads."""
 
 import copy
 import dataclasses
@@ -9,13 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import joblib
 import numpy as np
 import pytest
-from nets import MIXED, PLAIN, RELU, outputs, passes, pictures, trainer
+from nets import MIXED, PLAIN, RELU, net, outputs, passes, pictures, trainer
 
 from pyconvx import activations
 from pyconvx._workspace import Workspace
 from pyconvx.estimators.predictor import network_outputs
 from pyconvx.exceptions import ModelFileError, PluginError
-from pyconvx.initializers import Constant, xavier_uniform
 from pyconvx.layers import Activation, BatchNorm, Conv2D, Dense, DepthwiseConv2D, Flatten, MaxPool2D, Residual
 from pyconvx.layers.plan import make_plan
 from pyconvx.network import Memory, Network, Predictor
@@ -24,10 +23,6 @@ from pyconvx.training import Samples
 
 X, Y = pictures(12)
 SLOPES = np.random.default_rng(1).standard_normal((12, 3))
-
-
-def net(layers=PLAIN, **options):
-    return Network(layers, (8, 7, 2), dtype=np.float64, **options)
 
 
 @pytest.mark.parametrize("layers", [PLAIN, MIXED], ids=["plain", "mixed"])
@@ -256,69 +251,39 @@ def test_subclasses_are_run_as_they_define_it():
     np.testing.assert_array_equal(predicted, outputs(doubled, X))
 
 
-@pytest.mark.parametrize(
-    ("initializer", "words"),
-    [
-        ("zeros", "conv2d_1.kernel: initializer 'zeros' starts the kernel all zero, it would not learn"),
-        (Constant(0.5), "conv2d_1.kernel: initializer .* starts all 4 filters equal"),
-    ],
-)
-def test_kernels_that_cannot_learn_are_refused(initializer, words):
-    with pytest.raises(ValueError, match=words):
-        net(initializer=initializer)
+@dataclasses.dataclass(frozen=True)
+class Joined(Conv2D):
+    """A convolution of one's own that takes an activation, and knows no programs."""
+
+    takes_activation = True
+
+    def forward(self, x, params, context, activation=None, keep=False):
+        """As its base, with a kernel half as large."""
+        return super().forward(x, params | {"kernel": 0.5 * params["kernel"]}, context, activation, keep)
 
 
-def test_where_equal_filters_are_legal():
-    net((Conv2D(2, 1, initializer="dirac"), Flatten(), Dense(3)))
-    net((Conv2D(1, 3, initializer=Constant(0.1)), Flatten(), Dense(3)))
-    net((Conv2D(4, initializer="zeros"), Flatten(), Dense(3)), frozen=("conv2d_1",))
-    one = Network((Conv2D(1, 1, initializer="zeros"),), (1, 1, 1))
-    assert one.parameters["conv2d_1.kernel"].tolist() == [[[[0.0]]]]
+@dataclasses.dataclass(frozen=True)
+class Bound(Joined):
+    """The same, and it adds itself to programs."""
+
+    def bind(self, x, params, program, activation=None):
+        """As its base."""
+        return super().bind(x, params | {"kernel": 0.5 * params["kernel"]}, program, activation)
 
 
-def bound(network, name):
-    return float(np.abs(network.parameters[name]).max())
-
-
-@pytest.mark.parametrize(
-    ("activation", "expected"),
-    [
-        ("relu", lambda fan_in, fan_out: np.sqrt(6 / fan_in)),
-        ("gelu", lambda fan_in, fan_out: np.sqrt(6 / fan_in)),
-        ("tanh", lambda fan_in, fan_out: np.sqrt(6 / (fan_in + fan_out))),
-        ("sigmoid", lambda fan_in, fan_out: np.sqrt(6 / (fan_in + fan_out))),
-    ],
-)
-def test_auto_takes_what_the_activation_declares(activation, expected):
-    layers = (
-        Conv2D(40), BatchNorm(), Activation(activation), MaxPool2D(2), Flatten(), Dense(60),
-        Activation(activation), Dense(50),
-    )  # fmt: skip
-    network = net(layers)
-    fans = {"conv2d_1.kernel": (18, 9 * 40), "dense_1.weights": (240, 60)}
-    for name, (fan_in, fan_out) in fans.items():
-        limit = expected(fan_in, fan_out)
-        assert 0.97 * limit < bound(network, name) <= limit
-    limit = np.sqrt(6 / (60 + 50))  # softmax follows the output layer
-    assert 0.97 * limit < bound(network, "dense_2.weights") <= limit
-
-
-def test_a_layers_own_initializer_goes_first():
-    layers = (Conv2D(40, initializer="zeros"), RELU, Flatten(), Dense(3))
-    with pytest.raises(ValueError, match="all zero"):
-        net(layers, initializer="he_normal")
-    network = net((Conv2D(40, initializer=xavier_uniform), RELU, Flatten(), Dense(3)))
-    assert bound(network, "conv2d_1.kernel") <= np.sqrt(6 / (18 + 9 * 40))
-
-
-def test_starting_values_depend_on_seed_and_name_only():
-    network = net()
-    longer = net((*PLAIN, RELU, Dense(2)))
-    for name in ("conv2d_1.kernel", "dense_1.weights"):
-        np.testing.assert_array_equal(network.parameters[name], longer.parameters[name])
-    assert not np.array_equal(network.buffer, net(seed=1).buffer)
-    single = Network(PLAIN, (8, 7, 2))
-    np.testing.assert_array_equal(single.buffer, network.buffer.astype(np.float32))
+@pytest.mark.parametrize("kind", [Joined, Bound])
+@pytest.mark.parametrize("name", ["relu", "gelu"])
+def test_other_packages_layers_that_take_an_activation(kind, name):
+    """They are joined with it under guard, and do what they do one by one."""
+    layers = (kind(3), Activation(name), MaxPool2D(), Flatten(), Dense(3))
+    joined, single = net(layers), net(layers)
+    assert str(joined.plan[0]) == f"{kind.__name__.lower()}_1 + activation_1"
+    single.plan = make_plan(single.layers, single.names, fuse=False)
+    y = outputs(joined, X)
+    np.testing.assert_array_equal(y, outputs(single, X))
+    np.testing.assert_array_equal(network_outputs(Predictor(joined, 1), Samples(X, (8, 7, 2))), y)
+    kept, plain = passes(joined, X, SLOPES), passes(single, X, SLOPES)
+    np.testing.assert_array_equal(kept[0], plain[0])
 
 
 def test_misfits_name_the_layers_place():

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from pyconvx._types import Array, Shape
 from pyconvx.estimators import _parameters as rule
+from pyconvx.ops._arrays import refuse_odd_array
 
 _CHUNK = 1 << 22  # numbers that a finite check casts at a time
 
@@ -51,8 +52,7 @@ def check_images(estimator: Any, X: Any, *, reset: bool) -> Array:
     ValueError
         For complex or non-finite numbers, dates, no samples, no features, more than four axes.
     """
-    if isinstance(X, np.ma.MaskedArray):
-        raise TypeError("Masked arrays are not supported: fill X first, hidden values would be used.")
+    refuse_odd_array("X", X)
     if reset:
         # a frame's names are validate_data's matter, and only a 2-D X has names
         X = X if hasattr(X, "columns") else _as_array(estimator, X)

@@ -49,8 +49,7 @@ class TrainedClassifier(FittedClassifier):
     ) -> None:
         """Run epochs and publish what came of them; `epochs` is None for a single one of partial_fit."""
         done_before = self.n_iter_ if epochs is None else 0
-        already = 0 if saver is None else saver.done
-        before, stopped = self._state.epoch - already, bool(saver and saver.stopped)
+        before = self._state.epoch - (0 if saver is None else saver.done)
         task = FitTask(self, epochs or 1, images, labels)
         if self.verbose:
             print(f"{self.network_.n_parameters:,} parameters, {self.network_.dtype}, {self._threads()} thread(s)")
@@ -58,25 +57,8 @@ class TrainedClassifier(FittedClassifier):
         def publish() -> None:
             self._publish(done_before + self._state.epoch - before, validation)
 
-        def after_epoch(told: Epoch) -> bool:
-            publish()
-            stop = task.end_epoch(self._fitted_attributes, {})
-            if not stop and told.number < (epochs or 1):
-                task.begin_epoch()
-            return stop
-
-        def reached(done: int, stopped: bool) -> None:
-            if saver is not None:
-                ends = stopped or done == epochs
-                saver.save(self, done, stopped if ends else None, now=ends)
-
         try:
-            if saver is not None and not already:
-                saver.save(self, 0, now=True)
-            if saver is None or saver.stopped is None:
-                _, stopped = trainer.run(
-                    epochs or 1, self._scorer(validation), after_epoch, already=already, reached=reached
-                )
+            stopped = self._run_epochs(trainer, self._scorer(validation), epochs or 1, task, publish, saver)
         except BaseException:
             try:
                 publish()
@@ -94,6 +76,37 @@ class TrainedClassifier(FittedClassifier):
                 ConvergenceWarning,
                 stacklevel=3 + FRAMES,
             )
+
+    def _run_epochs(
+        self,
+        trainer: Trainer,
+        score: Callable[[], float] | None,
+        epochs: int,
+        task: FitTask,
+        publish: Callable[[], None],
+        saver: Saver | None,
+    ) -> bool:
+        """Run those that the checkpoint does not hold yet; returns whether training ended early."""
+        if saver is not None:
+            if saver.stopped is not None:
+                return saver.stopped
+            if not saver.done:
+                saver.save(self, 0, now=True)
+
+        def after_epoch(told: Epoch) -> bool:
+            publish()
+            stop = task.end_epoch(self._fitted_attributes, {})
+            if not stop and told.number < epochs:
+                task.begin_epoch()
+            return stop
+
+        def reached(done: int, stopped: bool) -> None:
+            if saver is not None:
+                ends = stopped or done == epochs
+                saver.save(self, done, stopped if ends else None, now=ends)
+
+        already = 0 if saver is None else saver.done
+        return trainer.run(epochs, score, after_epoch, already=already, reached=reached)[1]
 
     def _trainer(self, images: Array, index: Codes, codes: Codes, weights: FloatArray) -> Trainer:
         """The loop for these rows."""

@@ -270,12 +270,7 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
             If max_iter epochs did not suffice.
         """
         self._check_parameters()
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val belong together: pass both, or neither")
-        if X_val is None and sample_weight_val is not None:
-            raise ValueError("sample_weight_val needs X_val and y_val")
-        if self.resume and self.checkpoint is None:
-            raise ValueError("resume=True needs a checkpoint to go on from: pass checkpoint=Checkpoint(path)")
+        _check_together(X_val, y_val, sample_weight_val)
         going_on = self.warm_start and hasattr(self, "network_")
         with ExitStack() as locks:
             with self._unchanged_on_error():
@@ -359,6 +354,8 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
     def _check_parameters(self) -> None:
         """Refuse illegal constructor parameters."""
         check_parameters(self, self.get_params(deep=False), CLASSIFIER_RULES)
+        if self.resume and self.checkpoint is None:
+            raise ValueError("resume=True needs a checkpoint to go on from: pass checkpoint=Checkpoint(path)")
         self._threads()
 
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Array, Array]:
@@ -381,3 +378,11 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
         labels = check_labels(self, images, y_val)
         codes = encode(labels, classes, "y_val")
         return Validation(images, labels, codes, check_weights(weights, len(images), "sample_weight_val"))
+
+
+def _check_together(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
+    """Refuse half of the validation data."""
+    if (X_val is None) != (y_val is None):
+        raise ValueError("X_val and y_val belong together: pass both, or neither")
+    if X_val is None and sample_weight_val is not None:
+        raise ValueError("sample_weight_val needs X_val and y_val")

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from pyconvx._types import FloatArray, Padding
 from pyconvx.filters.kernels import get_kernel
 from pyconvx.ops import conv2d
+from pyconvx.ops._arrays import refuse_odd_array
 
 
 def apply_filter(image: npt.ArrayLike, kernel: str | npt.ArrayLike, *, padding: Padding = "same") -> FloatArray:
@@ -61,10 +62,7 @@ def apply_filter(image: npt.ArrayLike, kernel: str | npt.ArrayLike, *, padding: 
 
 def _as_float(image: npt.ArrayLike) -> npt.NDArray[Any]:
     """The image in float64 if it is that already, else in float32."""
-    if isinstance(image, np.ma.MaskedArray):
-        raise TypeError("apply_filter: image is a masked array; fill it first, hidden values would be used")
-    if isinstance(image, np.matrix):
-        raise TypeError("apply_filter: image is a numpy.matrix; pass numpy.asarray(image)")
+    refuse_odd_array("apply_filter: image", image)
     pixels = np.asarray(image)
     if pixels.dtype.kind not in "buif":
         raise TypeError(f"apply_filter: image must hold real numbers, got {pixels.dtype}")

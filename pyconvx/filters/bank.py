@@ -14,6 +14,7 @@ from pyconvx._threads import resolve_threads
 from pyconvx._types import FloatArray, Padding
 from pyconvx.filters.kernels import get_kernel
 from pyconvx.ops import conv2d
+from pyconvx.ops._arrays import refuse_odd_array
 from pyconvx.ops.geometry import as_int, window
 
 # Whatever is not float64 already is computed in float32.
@@ -176,8 +177,7 @@ class FilterBank(TransformerMixin, BaseEstimator):
 
     def _images(self, X: npt.ArrayLike, *, reset: bool) -> FloatArray:
         """X as (n, H, W, C), checked against the fitted shape."""
-        if isinstance(X, np.ma.MaskedArray):
-            raise TypeError("X is a masked array; fill it first, hidden values would be used")
+        refuse_odd_array("X", X)
         with np.errstate(over="ignore"):  # what overflows in the cast is refused as infinite
             return self._checked(X, reset=reset)
 

@@ -130,8 +130,9 @@ class Layer:
     lists become tuples, NumPy's numbers Python's. It defines `output_shape`, `forward` and `backward`, and
     what else differs from the defaults here. Shapes are those of one sample: (H, W, C) or (features,).
 
-    Where ``takes_activation`` is set, `forward` takes two more arguments: the capsule of a compiled activation to
-    apply, and whether to keep the values before it. Second in its cache is what the derivative follows from.
+    Where ``takes_activation`` is set, `forward` may be given two more arguments: the capsule of a compiled
+    activation to apply, and whether to keep the values before it. Second in its cache is what the derivative
+    follows from.
     """
 
     takes_activation: ClassVar[bool] = False

@@ -20,6 +20,11 @@ class Guarded(Layer):
 
     layer: Any
 
+    @property
+    def takes_activation(self) -> bool:  # type: ignore[override]
+        """The layer's."""
+        return belongs_to_forward(self.layer, "takes_activation") and bool(self.layer.takes_activation)
+
     def output_shape(self, input_shape: Shape) -> Shape:
         """The layer's."""
         return announced_shape(self.layer, input_shape)
@@ -42,16 +47,13 @@ class Guarded(Layer):
 
     def bind(self, x: FloatArray, params: Arrays, program: Program, *activation: Any) -> FloatArray:
         """Add the layer to a program: by its own bind, where that belongs to its forward."""
-        if not self.binds():
-            return program.bind_forward(self, x, params)
+        if not belongs_to_forward(self.layer, "bind"):
+            keep = [False] * len(activation)
+            return program.bind_forward(self, x, params, *activation, *keep)
         guard, before = self._guard(program.scope), len(program.calls)
         found = guard.call("bind", self.layer.bind, read_only(x), _views(params), program, *activation)
         program.calls[before:] = [_guarded_call(guard, call) for call in program.calls[before:]]
         return guard.array("bind", found, (len(x), *self.output_shape(x.shape[1:])), x.dtype)
-
-    def binds(self) -> bool:
-        """Whether the layer knows programs."""
-        return belongs_to_forward(self.layer, "bind")
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context

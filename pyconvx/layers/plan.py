@@ -16,7 +16,7 @@ from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.activation import Activation
 from pyconvx.layers.base import Arrays, Context, Layer, belongs_to_forward, both
 from pyconvx.layers.conv2d import Conv2D
-from pyconvx.layers.guarded import Guarded, guarded
+from pyconvx.layers.guarded import guarded
 from pyconvx.layers.max_pool2d import MaxPool2D
 from pyconvx.layers.program import Program
 from pyconvx.ops import convolution
@@ -42,7 +42,7 @@ class WithActivation(Layer):
 
     def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
         """Add both to a program."""
-        if not (self.layer.binds() if isinstance(self.layer, Guarded) else belongs_to_forward(self.layer, "bind")):
+        if not belongs_to_forward(self.layer, "bind"):
             return program.bind_forward(self, x, params)
         y: FloatArray = self.layer.bind(x, params, program, self.function.capsule)
         return y
@@ -159,8 +159,7 @@ def make_plan(layers: Sequence[Layer], names: Sequence[str], *, fuse: bool = Tru
 def _join(before: Layer, layer: Layer) -> Layer | None:
     """One step out of a step and the layer behind it, or None."""
     if isinstance(layer, Activation) and hasattr(layer.activation, "capsule"):
-        inner = before.layer if isinstance(before, Guarded) else before
-        if belongs_to_forward(inner, "takes_activation") and inner.takes_activation:
+        if belongs_to_forward(before, "takes_activation") and before.takes_activation:
             return WithActivation(before, layer.activation)
         if isinstance(before, WithPool) and before.function is None:
             return WithPool(before.layer, before.pool, layer.activation)

@@ -59,14 +59,14 @@ class Program:
             return y
         return self.bind_forward(layer, x, params)
 
-    def bind_forward(self, layer: Layer, x: FloatArray, params: Arrays) -> FloatArray:
-        """Add a layer that knows no programs."""
+    def bind_forward(self, layer: Layer, x: FloatArray, params: Arrays, *more: Any) -> FloatArray:
+        """Add a layer that knows no programs; its `forward` gets `more` behind the context."""
         y = self.take((len(x), *layer.output_shape(x.shape[1:])), x.dtype)
         context = Context(False, self._passing, self.n_threads, scope=self.scope)
 
         def run() -> None:
             self._passing.reset()
-            np.copyto(y, layer.forward(x, params, context)[0])
+            np.copyto(y, layer.forward(x, params, context, *more)[0])
 
         self.calls.append(run)
         return y

@@ -11,6 +11,14 @@ from pyconvx._types import FloatArray
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+def refuse_odd_array(name: str, value: object) -> None:
+    """TypeError for kinds of arrays that compute in another way than they look."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill it first, hidden values would be used")
+    if isinstance(value, np.matrix):
+        raise TypeError(f"{name} is a numpy.matrix; pass numpy.asarray of it")
+
+
 def as_floats(where: str, name: str, value: npt.ArrayLike) -> FloatArray:
     """A C-contiguous, aligned array in native byte order; the value itself where it is one already.
 
@@ -19,10 +27,7 @@ def as_floats(where: str, name: str, value: npt.ArrayLike) -> FloatArray:
     TypeError
         If it is no array of float32 or float64.
     """
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{where}: {name} is a masked array; fill it first, hidden values would be used")
-    if isinstance(value, np.matrix):
-        raise TypeError(f"{where}: {name} is a numpy.matrix; pass numpy.asarray({name})")
+    refuse_odd_array(f"{where}: {name}", value)
     array: npt.NDArray[Any] = np.asarray(value)
     if array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(f"{where}: {name} must be float32 or float64, got {array.dtype}")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pyconvx._ext import pool
 from pyconvx._types import FloatArray, Padding, Pair
-from pyconvx.ops._arrays import as_float_array, same_shape
+from pyconvx.ops._arrays import as_float_array, refuse_odd_array, same_shape
 from pyconvx.ops._pool_arguments import input_shape_of, pool_threads, pool_window, winner_dtype
 from pyconvx.ops.geometry import as_bool, check_size
 
@@ -132,8 +132,7 @@ def max_pool2d_backward(
     where = "max_pool2d_backward"
     dy = as_float_array(where, "dy", dy, 4)
     N, H, W, C = input_shape_of(where, input_shape, dy)
-    if isinstance(argmax, np.ma.MaskedArray):
-        raise TypeError(f"{where}: argmax is a masked array; pass what max_pool2d returned")
+    refuse_odd_array(f"{where}: argmax", argmax)
     places = np.asarray(argmax)
     if places.dtype.kind not in "iu":
         raise TypeError(f"{where}: argmax must hold integers, got {places.dtype}")
