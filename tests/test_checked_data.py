@@ -91,7 +91,7 @@ def test_arrays_that_are_refused(reset):
     clf = quick()
     clf.n_features_in_ = 4
     refused = {
-        "Masked arrays are not supported": np.ma.masked_array(np.ones((3, 4))),
+        "X is a masked array": np.ma.masked_array(np.ones((3, 4))),
         "dense data is required": sp.csr_matrix(np.ones((3, 4))),
         "Found array with dim 5. CNNClassifier expected <= 4": np.ones((1, 1, 1, 2, 2)),
         r"Found array with 0 feature\(s\) \(shape=\(3, 2, 0\)\)": np.ones((3, 2, 0)),
