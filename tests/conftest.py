@@ -6,8 +6,10 @@
 Cases are random in both, so that every run looks at new ones; a failure prints what replays it.
 """
 
+import ctypes
 import importlib
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,6 +51,29 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.line(f"{count:>8,}  {name}")
     total = fuzzing.cases.total()
     terminalreporter.line(f"{total:>8,}  in all{'' if total >= LEAST else f': fewer than {LEAST:,}'}")
+
+
+class _FloatingPoint(ctypes.Structure):
+    """glibc's fenv_t on x86-64, of which the word for vectors matters."""
+
+    _fields_ = [("x87", ctypes.c_uint32 * 7), ("vectors", ctypes.c_uint32)]
+
+
+def _rounding():
+    """How this thread rounds, flushes subnormal numbers and traps; None where that is not known."""
+    if platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc":
+        return None
+    state = _FloatingPoint()
+    ctypes.CDLL("libm.so.6").fegetenv(ctypes.byref(state))
+    return state.x87[0] & 0xFFFF, state.vectors & ~0x3F  # without the flags of what has happened
+
+
+@pytest.fixture(autouse=True)
+def same_rounding():
+    """No test leaves the processor in another mode."""
+    before = _rounding()
+    yield
+    assert _rounding() == before
 
 
 GROUP = "pyconvx.initializers"

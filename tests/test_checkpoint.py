@@ -1,8 +1,12 @@
 """Checkpoints: a fit that is cut off and resumed ends as if nothing had happened; disks and locks."""
 
+import copy
+import itertools
 import os
+import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from small import Cut, cut_at, fitted, images, quick, weights_of
 
 import pyconvx
 from pyconvx import Checkpoint, CheckpointError, ModelFileError
+from pyconvx.training import Trainer
 
 X, Y = images()
 X_NEW, Y_NEW = images(seed=5)
@@ -122,6 +127,71 @@ def test_what_is_no_checkpoint(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ModelFileError, match="fit: truncated"):
         quick(checkpoint=Checkpoint(path), resume=True).fit(X, Y)
+
+
+@pytest.mark.parametrize("every", ["epoch", 3600])
+@pytest.mark.parametrize("random_state", [0, np.random.RandomState(3)])
+def test_ctrl_c_keeps_the_last_whole_epoch(every, random_state, tmp_path, monkeypatch):
+    """Also where no checkpoint was due; resumed, it ends as if nothing had happened."""
+    settings = {"max_iter": 4, "batch_size": 10}
+    whole = fitted(X, Y, **settings, random_state=copy.deepcopy(random_state))
+    checkpoint = Checkpoint(tmp_path / "fit", every)
+    step, steps = Trainer._step, itertools.count(1)
+
+    def interrupted(*arguments):
+        if next(steps) == 8:  # of three an epoch
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fitted(X, Y, **settings, random_state=copy.deepcopy(random_state), checkpoint=checkpoint)
+    assert pyconvx.load(tmp_path / "fit").n_iter_ == 2
+    assert os.listdir(tmp_path) == ["fit"]
+    resumed = quick(**settings, random_state=random_state, checkpoint=checkpoint, resume=True)
+    assert weights_of(fitted(X, Y, clf=resumed)) == weights_of(whole)
+
+
+def test_a_fit_without_a_seed_goes_on_with_the_one_it_drew(tmp_path, monkeypatch):
+    settings = {"random_state": None, "max_iter": 3, "checkpoint": Checkpoint(tmp_path / "fit")}
+    with monkeypatch.context() as patch:
+        cut_at(1, patch)
+        with pytest.raises(Cut):
+            fitted(X, Y, **settings)
+    drawn = pyconvx.load(tmp_path / "fit")._state.seed
+    resumed = fitted(X, Y, **settings, resume=True)
+    assert resumed._state.seed == drawn
+    assert weights_of(resumed) == weights_of(fitted(X, Y, max_iter=3, random_state=Drawn(drawn)))
+
+
+class Drawn(np.random.RandomState):
+    """A generator whose first draw is known."""
+
+    def __init__(self, value):
+        super().__init__(0)
+        self.value = value
+
+    def randint(self, *_):
+        """The known one."""
+        return self.value
+
+
+def test_a_terminated_fit_leaves_its_checkpoint(tmp_path):
+    script = f"""
+import sys
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from small import images, quick
+from pyconvx import Checkpoint
+quick(max_iter=10**6, n_iter_no_change=10**6, checkpoint=Checkpoint({str(tmp_path / "fit")!r})).fit(*images())
+"""
+    with subprocess.Popen([sys.executable, "-c", script]) as fit:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "fit").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        fit.terminate()
+        assert fit.wait(60) == -signal.SIGTERM
+    assert pyconvx.load(tmp_path / "fit").predict(X).shape == Y.shape
 
 
 def test_one_fit_at_a_time(tmp_path):

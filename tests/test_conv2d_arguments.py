@@ -34,6 +34,7 @@ X, KERNEL = np.zeros((2, 8, 8, 4), np.float32), np.zeros((3, 3, 4, 6), np.float3
 REFUSED = [
     ({"x": X[0]}, ValueError, r"x must have 4 axes, got shape \(8, 8, 4\)"),
     ({"x": X[..., :0]}, ValueError, r"x of shape \(2, 8, 8, 0\) has a zero dimension"),
+    ({"x": X[:, :, :0], "padding": 2}, ValueError, r"x of shape \(2, 8, 0, 4\) has a zero dimension"),
     ({"x": X[:, :0], "padding": 2}, ValueError, r"x of shape \(2, 0, 8, 4\) has a zero dimension"),
     ({"kernel": KERNEL[:, :, 0]}, ValueError, r"kernel must have 4 axes, got shape \(3, 3, 6\)"),
     ({"kernel": KERNEL[:0]}, ValueError, r"kernel of shape \(0, 3, 4, 6\) has a zero dimension"),

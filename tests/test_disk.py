@@ -70,6 +70,24 @@ def test_any_call_may_fail(code, tmp_path, monkeypatch):
         assert os.listdir(path.parent) == ["file"]
 
 
+def test_ctrl_c_at_any_call(tmp_path, monkeypatch):
+    """The old file or the new one, and nothing beside it."""
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    for number in range(1, 10):
+        path = tmp_path / str(number) / "file"
+        path.parent.mkdir()
+        path.write_bytes(OLD)
+        with monkeypatch.context() as patch:
+            calls = at_call(number, interrupt, patch)
+            with pytest.raises(KeyboardInterrupt):
+                write_file(path, NEW)
+        assert path.read_bytes() == (NEW if "replace" in calls[: number - 1] else OLD)
+        assert os.listdir(path.parent) == ["file"]
+
+
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[2])

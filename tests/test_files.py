@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -175,6 +176,45 @@ def test_a_write_that_fails_leaves_nothing(tmp_path):
         write_file(tmp_path / "link", b"new")
     with pytest.raises(OSError, match="is no regular file: give the path of a file"):
         write_file(tmp_path, b"new")
+
+
+@pytest.mark.parametrize("most", [1, 7])
+def test_writes_that_take_only_a_part(most, tmp_path, monkeypatch):
+    write, data = os.write, bytes(range(256)) * 3
+    monkeypatch.setattr(os, "write", lambda descriptor, rest: write(descriptor, rest[:most]))
+    write_file(tmp_path / "file", data)
+    assert read_file(tmp_path / "file") == data
+
+
+def test_a_name_that_somebody_has_planted(tmp_path, monkeypatch):
+    """Nothing is written through a link that bears the temporary file's name, and it is not ours to remove."""
+    monkeypatch.setattr("secrets.token_hex", lambda n: "00")
+    (tmp_path / "precious").write_bytes(b"precious")
+    planted = tmp_path / f".file.{os.uname().nodename}.{os.getpid()}.00.tmp"
+    planted.symlink_to(tmp_path / "precious")
+    with pytest.raises(FileExistsError):
+        write_file(tmp_path / "file", b"new")
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+    assert planted.is_symlink()
+    assert not (tmp_path / "file").exists()
+
+
+def test_writers_in_threads(tmp_path):
+    """The file is always one writer's, whole."""
+    path, sizes = tmp_path / "file", (10, 1000, 100_000, 1_000_000)
+    write_file(path, b"\0" * sizes[0])
+
+    def write(kind):
+        for _ in range(50):
+            write_file(path, bytes([kind]) * sizes[kind])
+
+    with ThreadPoolExecutor(len(sizes)) as pool:
+        running = [pool.submit(write, kind) for kind in range(len(sizes))]
+        while not all(task.done() for task in running):
+            data = read_file(path)
+            assert data == data[:1] * sizes[data[0]]
+        assert [task.result() for task in running] == [None] * len(sizes)
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_modes_and_leftovers(tmp_path):

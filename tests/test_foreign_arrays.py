@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from layouts import unusual
 from small import fitted, images, quick
 
 from pyconvx import activations, ops
@@ -56,3 +58,66 @@ def test_images_of_other_dtypes_are_converted(dtype):
     expected = fitted(pixels.astype("f4"), LABELS, dtype="float32")
     clf = fitted(pixels, LABELS, dtype="float32")
     np.testing.assert_array_equal(clf.predict_proba(pixels), expected.predict_proba(pixels.astype("f4")))
+
+
+BROADCAST = {
+    "conv2d": lambda x: ops.conv2d(x, np.ones((3, 2, 4, 5)), padding=1),
+    "conv2d_backward": lambda x: ops.conv2d_backward(x, x, np.ones((1, 1, 4, 4)))[1],
+    "max_pool2d": lambda x: ops.max_pool2d(x, 2)[0],
+    "avg_pool2d": lambda x: ops.avg_pool2d(x, 3, stride=1),
+    "global_avg_pool2d": ops.global_avg_pool2d,
+    "gelu": activations.gelu.forward,
+    "softmax": activations.softmax.forward,
+}
+
+
+@pytest.mark.parametrize("name", BROADCAST)
+def test_arrays_whose_rows_are_one_row(name):
+    """A stride of 0, as `numpy.broadcast_to` makes it."""
+    one = np.random.default_rng(0).standard_normal((5, 6, 4))
+    for x in (np.broadcast_to(one, (3, 5, 6, 4)), np.broadcast_to(one[:, :1], (3, 5, 6, 4))):
+        assert BROADCAST[name](x).tobytes() == BROADCAST[name](x.copy()).tobytes()
+
+
+def test_images_that_are_one_image():
+    x = np.broadcast_to(IMAGES[:1], IMAGES.shape)
+    clf = fitted(x, LABELS)
+    expected = fitted(x.copy(), LABELS).predict_proba(x.copy())
+    np.testing.assert_array_equal(clf.predict_proba(x), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+def test_compiled_predictors_take_any_memory(dtype, tmp_path):
+    pixels = (50 * IMAGES).astype(dtype)
+    clf = fitted(pixels, LABELS)
+    predictor = clf.compile_predictor()
+    expected = predictor(pixels)
+    np.save(tmp_path / "X.npy", pixels)
+    for x in (*unusual(pixels), np.load(tmp_path / "X.npy", mmap_mode="r")):
+        assert predictor(x).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("kind", [sp.csr_array, sp.coo_matrix])
+def test_sparse_arrays_are_refused(kind):
+    sparse = kind(np.eye(4))
+    with pytest.raises(TypeError, match="bias must be float32 or float64, got object"):
+        ops.conv2d(PIXELS, np.ones((1, 1, 1, 4)), sparse)
+    with pytest.raises(TypeError, match="x must be float32 or float64, got object"):
+        activations.relu.forward(sparse)
+    with pytest.raises(TypeError, match="image must hold real numbers, got object"):
+        apply_filter(sparse, "identity")
+
+
+HIDDEN = np.ma.masked_array(np.ones(len(LABELS)), LABELS == 0)
+
+
+@pytest.mark.parametrize(("call", "name"), [
+    (lambda: quick().fit(IMAGES, HIDDEN), "y"),
+    (lambda: quick().partial_fit(IMAGES, HIDDEN, [0, 1]), "y"),
+    (lambda: quick().fit(IMAGES, LABELS, X_val=IMAGES, y_val=HIDDEN), "y_val"),
+    (lambda: quick().fit(IMAGES, LABELS, HIDDEN), "sample_weight"),
+    (lambda: fitted(IMAGES, LABELS).compile_predictor()(np.ma.masked_array(IMAGES)), "X"),
+])  # fmt: skip
+def test_hidden_values_are_refused(call, name):
+    with pytest.raises(TypeError, match=f"^{name} is a masked array; fill it first"):
+        call()

@@ -44,6 +44,40 @@ for megabytes in [*range(40), *range(40, 100, 5)]:
 assert weights_of(clf.fit(X, y)) == expected
 print(refused)
 """
+CALLS = """
+import os, tempfile, pyconvx
+from pyconvx import ops
+path = os.path.join(tempfile.mkdtemp(), "clf")
+clf = quick(**settings).fit(X, y)
+clf.save(path)
+big = np.ones((40, 128, 128, 8), np.float32)
+calls = {
+    "predict": lambda: clf.predict_proba(X),
+    "compile_predictor": lambda: clf.compile_predictor()(X),
+    "save": lambda: clf.save(path),
+    "load": lambda: pyconvx.load(path).predict_proba(X),
+    "partial_fit": lambda: clf.partial_fit(X, y),
+    "conv2d": lambda: ops.conv2d(big, np.ones((3, 3, 8, 8), np.float32), n_threads=1),
+    "max_pool2d": lambda: ops.max_pool2d(big, 3, stride=1, n_threads=1),
+}
+expected = clf.predict_proba(X)
+for name, call in calls.items():
+    refused = 0
+    for megabytes in range(0, 160, 4):
+        leave(megabytes)
+        try:
+            call()
+        except MemoryError:
+            refused += 1
+        finally:
+            lift()
+    call()
+    if name == "partial_fit":
+        expected = clf.predict_proba(X)
+    assert (clf.predict_proba(X) == expected).all(), name
+    print(name, refused)
+assert np.isfinite(pyconvx.load(path).predict_proba(X)).all()
+"""
 THREADS = """
 clf = quick(**settings, warm_start=True, checkpoint=Checkpoint(sys.argv[1])).fit(X, y)
 leave(4)  # less than the stack of a thread
@@ -67,6 +101,17 @@ def test_memory_that_runs_out_is_a_memory_error():
     found = run(MEMORY)
     assert found.returncode == 0, found.stderr
     assert int(found.stdout) > 3
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no /proc")
+def test_calls_without_memory():
+    """MemoryError and nothing else, and all works on."""
+    found = run(CALLS)
+    assert found.returncode == 0, found.stderr
+    counts = dict(line.split() for line in found.stdout.splitlines())
+    assert len(counts) == 7
+    # the others get by with what is free after the fit
+    assert all(int(counts[name]) for name in ("partial_fit", "conv2d", "max_pool2d"))
 
 
 @pytest.mark.skipif(not cpu.openmp() or not os.path.exists("/proc/self/statm"), reason="no OpenMP, or no /proc")

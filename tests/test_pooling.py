@@ -187,6 +187,7 @@ def test_special_values(dtype, channels):
         ([nan, 5, inf, nan], nan, 0),
         ([3, 3, 3, 3], 3, 0),
         ([-inf, -inf, -inf, -inf], -inf, 0),
+        ([nan, nan, nan, nan], nan, 0),
         ([-inf, 1, inf, inf], inf, 2),
         ([-0.0, 0.0, -1, -1], -0.0, 0),
     ]
@@ -195,9 +196,14 @@ def test_special_values(dtype, channels):
         y, argmax = ops.max_pool2d(x, 2)
         assert y.tobytes() == np.full((1, 1, 1, channels), value, dtype).tobytes()
         assert (argmax == place).all()
-    x = np.full((1, 3, 3, channels), -inf, dtype)
-    _, argmax = ops.max_pool2d(x, 2, stride=1, padding=1)
-    assert argmax[0, :, :, 0].tolist() == [[0, 0, 1, 2], [0, 0, 1, 2], [3, 3, 4, 5], [6, 6, 7, 8]]
+        dx = ops.max_pool2d_backward(np.full_like(y, 3), argmax, x.shape)
+        np.testing.assert_array_equal(dx.reshape(4, channels).T, np.tile(3 * np.eye(4)[place], (channels, 1)))
+    for value in (-inf, nan):
+        x = np.full((1, 3, 3, channels), value, dtype)
+        y, argmax = ops.max_pool2d(x, 2, stride=1, padding=1)
+        assert argmax[0, :, :, 0].tolist() == [[0, 0, 1, 2], [0, 0, 1, 2], [3, 3, 4, 5], [6, 6, 7, 8]]
+        dx = ops.max_pool2d_backward(np.ones_like(y), argmax, x.shape)
+        assert dx[0, :, :, 0].tolist() == [[4, 2, 2], [2, 1, 1], [2, 1, 1]]
     mean = ops.avg_pool2d(np.array([1, nan, inf, -inf], dtype).reshape(1, 2, 2, 1), (1, 2))
     assert np.isnan(mean).all()
 

@@ -60,6 +60,7 @@ def test_batch_of_none():
 X = np.zeros((2, 6, 5, 3), np.float32)
 REFUSED = [
     ({"x": X[0]}, ValueError, r"x must have 4 axes, got shape \(6, 5, 3\)"),
+    ({"x": X[:, :, :0]}, ValueError, r"\(2, 6, 0, 3\) has a zero dimension"),
     ({"x": X[:, :0]}, ValueError, r"\(2, 0, 5, 3\) has a zero dimension"),
     ({"x": X[..., :0]}, ValueError, r"\(2, 6, 5, 0\) has a zero dimension"),
     ({"x": X.astype(np.float16)}, TypeError, "float32 or float64, got float16"),

@@ -316,6 +316,47 @@ def test_import_leaves_subnormals_alone():
     assert run.returncode == 0, run.stderr
 
 
+LEFT_ALONE = """
+import importlib, locale, os, signal, sys, tempfile, warnings
+import numpy as np, scipy.special, joblib, sklearn.model_selection, sklearn.utils.estimator_checks
+from sklearn.datasets import load_digits
+
+def seen():
+    return {
+        "signals": [signal.getsignal(number) for number in sorted(signal.valid_signals())],
+        "locale": locale.setlocale(locale.LC_ALL),
+        "filters": list(warnings.filters),
+        "generator": [str(part) for part in np.random.get_state()],
+        "errors": np.geterr(),
+        "printing": np.get_printoptions(),
+        "recursion": sys.getrecursionlimit(),
+        "switching": sys.getswitchinterval(),
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+        "umask": os.umask(os.umask(0)),
+        "hooks": (sys.excepthook, sys.unraisablehook, sys.displayhook),
+    }
+
+before = seen()
+import pyconvx
+assert seen() == before
+X, y = load_digits(return_X_y=True)
+clf = pyconvx.CNNClassifier((4,), image_shape=(8, 8), max_iter=99, n_iter_no_change=1, tol=9.0, random_state=0)
+clf.fit(X[:50] / 16, y[:50]).predict(X)
+path = os.path.join(tempfile.mkdtemp(), "clf")
+clf.save(path)
+pyconvx.load(path).compile_predictor()
+after = seen()
+assert after == before, [name for name in before if after[name] != before[name]]
+"""
+
+
+def test_process_is_left_alone():
+    """Import, fit, predict, save and load change nothing that other code in the process relies on."""
+    run = subprocess.run([sys.executable, "-c", LEFT_ALONE], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
 def test_import_leaves_the_environment_alone():
     code = "import os; before = dict(os.environ); import pyconvx; assert dict(os.environ) == before"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,14 +7,16 @@ import struct
 import subprocess
 import sys
 
+import joblib
 import mutated_files
 import numpy as np
 import pytest
 from sklearn.base import clone
-from small import fitted, images, weights_of
+from small import fitted, images, quick, weights_of
 
 import pyconvx
 from pyconvx import CNNClassifier, ModelFileError, PluginError, activations, initializers
+from pyconvx.estimators._saving import saved
 from pyconvx.layers import Activation, BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, Residual
 from pyconvx.persistence import container, pack, unpack, write_file
 from pyconvx.schedules import Cosine
@@ -193,10 +195,62 @@ def test_what_else_a_file_may_be(data, words, tmp_path):
         pyconvx.load(tmp_path / "file")
 
 
+class Trap:
+    """Makes a folder where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("compress", [0, 3, ("lzma", 3)])
+def test_no_code_of_a_file_runs(compress, tmp_path):
+    path, sprung = tmp_path / "clf", tmp_path / "sprung"
+    joblib.dump(Trap(sprung), path, compress=compress)
+    np.savez(tmp_path / "arrays.npz", a=np.ones(3))
+    for file in (path, tmp_path / "arrays.npz"):
+        with pytest.raises(ModelFileError, match="not a model file of pyconvx"):
+            pyconvx.load(file)
+        with pytest.raises(ModelFileError, match="not a model file of pyconvx"):
+            quick(checkpoint=pyconvx.Checkpoint(file), resume=True).fit(X, Y)
+    assert not sprung.exists()
+    joblib.load(path)
+    assert sprung.exists()
+
+
 def with_checksum(header, data=b""):
     """A file around a header, valid or not, whose checksum is right."""
     text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
     return mutated_files.with_right_checksum(len(text).to_bytes(8, "little") + text + data)
+
+
+def test_arrays_at_odd_addresses(tmp_path):
+    """Ours begin at multiples of their numbers' sizes; those of another writer may follow an array of bytes."""
+    labels = np.array([False, True, True, True, False])[np.arange(len(X)) % 5]
+    clf = fitted(X, np.int8(labels))
+    document, arrays = saved(clf)
+    header, pieces, end = {"__metadata__": metadata(document=json.dumps(document))}, [], 0
+    arrays |= {"values.0": arrays["values.0"].astype(np.int8)}
+    assert next(iter(arrays)) == "values.0"
+    codes = {"int8": "I8", "float64": "F64"}
+    for name, array in arrays.items():
+        size = array.nbytes
+        header[name] = {
+            "dtype": codes[array.dtype.name], "shape": [*array.shape], "data_offsets": [end, end + size],
+        }  # fmt: skip
+        pieces.append(array.tobytes())
+        end += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    data = with_checksum(text + b" " * (-len(text) % 8), b"".join(pieces))
+    assert not all(array.flags.aligned for array in unpack(data, "clf")[1].values())
+    (tmp_path / "clf").write_bytes(data)
+    copy = pyconvx.load(tmp_path / "clf")
+    assert copy.predict_proba(X).tobytes() == clf.predict_proba(X).tobytes()
+    for each in (clf, copy):
+        each.partial_fit(X, np.int8(labels))
+    assert weights_of(copy) == weights_of(clf)
 
 
 def metadata(**changes):
@@ -357,6 +411,8 @@ def test_what_is_no_file(tmp_path):
     for name in ("folder", "pipe", "absent"):
         with pytest.raises(OSError, match=name):
             pyconvx.load(tmp_path / name)
+    with pytest.raises(ModelFileError, match="link: truncated"):  # followed when reading
+        pyconvx.load(tmp_path / "link")
     with pytest.raises(OSError, match="nowhere"):
         clf.save(tmp_path / "nowhere" / "clf")
     assert sorted(os.listdir(tmp_path)) == ["file", "folder", "link", "pipe"]

@@ -374,6 +374,8 @@ def cross_entropy(
     cdef const real *x = &logits[0, 0]
     cdef const real *w = &weights[0]
     cdef real *g = &gradient[0, 0]
+    if g < x + N * K and x < g + N * K:     # a row's gradient is written while its logits are read
+        raise ValueError("gradient and logits share memory: give the gradient an array of its own")
     if n_threads == 1:
         with nogil:
             cross_entropy_part(x, y, w, smoothing, g, out, N, K, 0, 1)

@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from pyconvx._types import Array, FloatArray
+from pyconvx.ops._arrays import refuse_odd_array
 
 Codes = npt.NDArray[np.int64]
 
@@ -26,14 +27,15 @@ class Validation:
     weights: FloatArray
 
 
-def check_labels(estimator: Any, X: Array, y: Any) -> Array:
+def check_labels(estimator: Any, X: Array, y: Any, name: str = "y") -> Array:
     """Labels as a 1-D array, one per row of X."""
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None"
         )
+    refuse_odd_array(name, y)
     labels: Array = column_or_1d(y, warn=True)
-    assert_all_finite(labels, input_name="y")
+    assert_all_finite(labels, input_name=name)
     check_consistent_length(X, labels)
     distinct(labels)  # refuses mixed kinds in plainer words than the next line
     check_classification_targets(labels)
@@ -61,6 +63,7 @@ def check_weights(sample_weight: Any, n: int, name: str = "sample_weight") -> Fl
     """Weights as float64 (n,): finite, not negative, not all zero."""
     if sample_weight is None:
         return np.ones(n)
+    refuse_odd_array(name, sample_weight)
     weights = np.asarray(sample_weight, dtype=np.float64)
     if weights.ndim == 0:
         weights = np.full(n, weights)

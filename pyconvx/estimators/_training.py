@@ -59,11 +59,13 @@ class TrainedClassifier(FittedClassifier):
 
         try:
             stopped = self._run_epochs(trainer, self._scorer(validation), epochs or 1, task, publish, saver)
-        except BaseException:
+        except BaseException as error:
             try:
                 publish()
             except KeyboardInterrupt:  # Ctrl-C again
                 publish()
+            if saver is not None and isinstance(error, KeyboardInterrupt):
+                saver.save_pending(self, self._state.epoch - before)
             raise
         publish()
         if self.early_stopping and self._state.best is not None:

@@ -74,7 +74,7 @@ class Saver:
         self._path, self._every = Path(checkpoint.path), checkpoint.every
         self._fingerprint = fingerprint
         self._lock: int
-        self._written = -np.inf
+        self._written, self._pending = -np.inf, False
         self.done = 0
         self.stopped: bool | None = None
 
@@ -111,7 +111,7 @@ class Saver:
 
     def save(self, clf: Any, done: int, stopped: bool | None = None, *, now: bool = False) -> None:
         """Write the checkpoint where it is due; training goes on where that fails."""
-        self.done, self.stopped = done, stopped
+        self.done, self.stopped, self._pending = done, stopped, True
         due = self._every == "epoch" or time.monotonic() - self._written >= self._every
         if not (due or now):
             return
@@ -126,7 +126,12 @@ class Saver:
                 RuntimeWarning,
                 stacklevel=2,
             )
-        self._written = time.monotonic()
+        self._written, self._pending = time.monotonic(), False
+
+    def save_pending(self, clf: Any, done: int) -> None:
+        """Write what an interrupted fit has reached, if that is `done` epochs and not written yet."""
+        if self._pending and done == self.done:
+            self.save(clf, done, self.stopped, now=True)
 
 
 def fingerprint_of(clf: Any, data: Sequence[Array], validation: Validation | None) -> Any:

@@ -375,7 +375,7 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
             return None
         images = self._check_X(X_val, reset=False, name="X_val")
         _images.check_cast(images, dtype)
-        labels = check_labels(self, images, y_val)
+        labels = check_labels(self, images, y_val, "y_val")
         codes = encode(labels, classes, "y_val")
         return Validation(images, labels, codes, check_weights(weights, len(images), "sample_weight_val"))
 

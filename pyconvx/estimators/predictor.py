@@ -9,6 +9,7 @@ import numpy as np
 from pyconvx._types import Array, FloatArray
 from pyconvx.losses.base import probabilities
 from pyconvx.network import Predictor
+from pyconvx.ops._arrays import refuse_odd_array
 from pyconvx.training import Samples
 
 
@@ -75,7 +76,10 @@ class CompiledPredictor:
         ------
         ValueError
             If X has another shape, or another kind of numbers.
+        TypeError
+            For masked arrays and numpy.matrix.
         """
+        refuse_odd_array("X", X)
         if not isinstance(X, np.ndarray) or X.shape[1:] not in self._shapes:
             raise ValueError(f"expected an array of shape (n, {self.input_shape}), got {np.shape(X)}")
         if X.dtype.kind not in "uif" or (X.dtype == np.uint8) != self._uint8:

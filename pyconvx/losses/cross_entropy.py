@@ -71,7 +71,8 @@ class CrossEntropy:
         TypeError
             For arrays of another dtype.
         ValueError
-            For shapes that do not fit together, a target that is no class, or arrays that would be copied.
+            For shapes that do not fit together, a target that is no class, arrays that would be copied, or a
+            gradient in the place of the logits.
         """
         _check_arrays(logits, targets, weights, gradient)
         threads = resolve_threads(n_threads)

@@ -25,8 +25,9 @@ def write_file(path: StrPath, data: bytes) -> None:
     mode = _mode_of(target)
     _remove_leftovers(target)
     temporary = target.with_name(f"{_stem(target)}{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    descriptor = os.open(temporary, _NEW, 0o666)
     try:
-        _write(temporary, data, mode)
+        _write(descriptor, temporary, data, mode)
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -56,9 +57,8 @@ def _mode_of(target: Path) -> int | None:
     return stat.S_IMODE(mode)
 
 
-def _write(temporary: Path, data: bytes, mode: int | None) -> None:
-    """A new file, on the disk when this returns."""
-    descriptor = os.open(temporary, _NEW, 0o666)
+def _write(descriptor: int, temporary: Path, data: bytes, mode: int | None) -> None:
+    """Fill a new file and close it; it is on the disk when this returns."""
     try:
         if mode is not None:
             os.chmod(temporary, mode)

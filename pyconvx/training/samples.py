@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pyconvx._ext import training
 from pyconvx._threads import resolve_threads
 from pyconvx._types import Array, FloatArray, Shape
+from pyconvx.ops._arrays import FLOATS, check_array
 
 _DIRECT = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 
@@ -45,6 +46,7 @@ class Samples:
 
     def take(self, index: npt.NDArray[np.int64], out: FloatArray, n_threads: int = 1) -> None:
         """Write the images of these rows to `out` (B, H, W, C), in its dtype, scaled."""
+        check_array("out", out, FLOATS, 4, written=True)
         if out.shape != (len(index), *self.shape):  # the kernel does not look
             raise ValueError(f"{len(index)} images of shape {self.shape} do not fit into {out.shape}")
         rows = self._rows
