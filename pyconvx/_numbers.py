@@ -25,9 +25,9 @@ def check_real(
         For NaN, infinity, and numbers that are not above `above`, at least `least` and below `below`.
     """
     for name, value in values.items():
-        if type(value) in _PLAIN and -_LARGEST <= value <= _LARGEST:  # type: ignore[operator]
-            if above < value < below and least <= value:  # type: ignore[operator]
-                continue  # what every step asks
+        plain = type(value) in _PLAIN and -_LARGEST <= value <= _LARGEST  # type: ignore[operator]
+        if plain and above < value < below and least <= value:  # type: ignore[operator]
+            continue  # what every step asks
         number = require_real(name, value)
         if not math.isfinite(number):
             raise ValueError(f"{name} must be finite, got {value!r}")
