@@ -63,7 +63,7 @@ calls = {
 expected = clf.predict_proba(X)
 for name, call in calls.items():
     refused = 0
-    for megabytes in range(0, 160, 4):
+    for megabytes in range(0, 72, 6):
         leave(megabytes)
         try:
             call()
