@@ -132,7 +132,7 @@ variants: debug-test no-openmp-test test-oldest
 debug-test:
 	$(call variant,debug,PYCONVX_DEBUG=1)
 	$(call in,debug) tests/seeded_faults.py bounds
-	$(call in,debug) -m pytest $(TESTS)
+	$(call in,debug,PYCONVX_DEBUG=1) -m pytest $(TESTS)
 
 no-openmp-test:
 	$(call variant,no-openmp,PYCONVX_NO_OPENMP=1)
