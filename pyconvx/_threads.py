@@ -8,6 +8,7 @@ import operator
 import os
 
 import joblib
+import numpy as np
 
 from pyconvx._ext import cpu
 
@@ -56,7 +57,7 @@ def resolve_threads(n_threads: int | None, *, name: str = "n_threads") -> int:
         return n_threads
     if n_threads is None:
         return max(1, min(cpu.max_threads(), available_cpus(), MAX_THREADS))
-    if isinstance(n_threads, bool):
+    if isinstance(n_threads, (bool, np.bool_)):
         raise TypeError(f"{name} must be an int or None, got {n_threads!r}")
     try:
         count = operator.index(n_threads)

@@ -16,7 +16,7 @@ LARGEST = 2**57
 
 def as_int(name: str, value: object, minimum: int) -> int:
     """An integer parameter of at least `minimum`; TypeError for bool, float and the like."""
-    if isinstance(value, bool):
+    if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be an int, got {value!r}")
     try:
         number = operator.index(value)  # type: ignore[arg-type]
