@@ -32,7 +32,7 @@ def test_counts():
             assert resolve_threads(None) == min(cpus, MAX_THREADS)
 
 
-@pytest.mark.parametrize("value", [True, 2.0, "2"])
+@pytest.mark.parametrize("value", [True, np.True_, 2.0, "2"])
 def test_what_is_no_count(value):
     with pytest.raises(TypeError, match=r"^n_jobs must be an int or None, got "):
         resolve_threads(value, name="n_jobs")
