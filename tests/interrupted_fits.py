@@ -62,6 +62,7 @@ def interrupted_after(seconds, again, clf):
             signal.setitimer(signal.ITIMER_REAL, seconds)
             fit(clf)
         finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
     except KeyboardInterrupt:
         assert came

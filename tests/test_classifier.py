@@ -213,8 +213,11 @@ def test_scoring(scoring):
 
 
 def test_unknown_scoring():
-    with pytest.raises(ValueError, match="scoring"):
-        quick(scoring="beauty").fit(X, Y, X_val=X, y_val=Y)
+    clf = quick(scoring="beauty")
+    for validation in ({}, {"X_val": X, "y_val": Y}):
+        with pytest.raises(ValueError, match=r"'scoring' parameter .* name of scikit-learn's scorers.*'beauty'"):
+            clf.fit(X, Y, **validation)
+        assert not hasattr(clf, "network_")
 
 
 @pytest.mark.parametrize("given", [True, False])

@@ -120,8 +120,6 @@ def parameters(draw):
     if draw(st.integers(0, 3)):
         return chosen, None
     name = draw(st.sampled_from(sorted(ILLEGAL)))
-    if name == "scoring":
-        chosen["early_stopping"] = True
     return chosen | {name: draw(st.sampled_from(ILLEGAL[name]))}, name
 
 

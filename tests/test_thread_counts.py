@@ -7,6 +7,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from pyconvx import _threads
+from pyconvx._ext import cpu
 from pyconvx._threads import MAX_THREADS, available_cpus, resolve_threads, threads_for
 
 
@@ -27,6 +28,11 @@ def test_counts():
     assert [resolve_threads(-n) for n in range(1, cpus + 2)] == [*range(cpus, 0, -1), 1]
     with threadpool_limits(1, user_api="openmp"):
         assert resolve_threads(None) == 1
+
+
+@pytest.mark.skipif(not cpu.openmp(), reason="no OpenMP")
+def test_the_limit_of_openmp():
+    cpus = available_cpus()
     for limit in (cpus, cpus + 5):
         with threadpool_limits(limit, user_api="openmp"):
             assert resolve_threads(None) == min(cpus, MAX_THREADS)

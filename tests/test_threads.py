@@ -33,6 +33,7 @@ IMAGES = np.random.default_rng(0).standard_normal((40, 20, 18, 8)).astype(np.flo
 KERNELS = np.random.default_rng(1).standard_normal((3, 3, 8, 16)).astype(np.float32)
 
 
+@pytest.mark.skipif(not cpu.openmp(), reason="no OpenMP")
 def test_limits_of_openmp_are_obeyed(monkeypatch):
     monkeypatch.setattr(_threads, "available_cpus", lambda: 4)
     with threadpool_limits(1, user_api="openmp"):
@@ -45,6 +46,7 @@ def test_limits_of_openmp_are_obeyed(monkeypatch):
         assert resolve_threads(None) == 4
 
 
+@pytest.mark.skipif(not cpu.openmp(), reason="no OpenMP")
 @pytest.mark.parametrize(("limit", "expected"), [("1", "1"), ("2", "2"), ("100", "all")])
 def test_the_environments_limit_is_obeyed(limit, expected):
     script = "from pyconvx._threads import *; print(resolve_threads(None), available_cpus())"

@@ -72,15 +72,13 @@ def check_images(estimator: Any, X: Any, *, reset: bool) -> Array:
 
 
 def _as_array(estimator: Any, X: Any) -> Array:
-    """Any array-like of 2 to 4 axes, checked; a 2-D or smaller one is left to validate_data."""
-    array = X if hasattr(X, "ndim") or hasattr(X, "toarray") else np.asarray(X)
-    if hasattr(array, "toarray") or array.ndim <= 2:
+    """Any array-like of 3 or 4 axes, checked; one of fewer is left to validate_data."""
+    array = X if hasattr(X, "ndim") else np.asarray(X)
+    if array.ndim <= 2:
         return X  # type: ignore[no-any-return]
     if array.ndim > 4:
         raise ValueError(f"Found array with dim {array.ndim}. {type(estimator).__name__} expected <= 4.")
-    checked: Array = check_array(
-        array, dtype="numeric", allow_nd=True, ensure_min_features=0, estimator=estimator, input_name="X"
-    )
+    checked: Array = check_array(array, allow_nd=True, estimator=estimator, input_name="X")
     if 0 in checked.shape[1:]:
         raise ValueError(
             f"Found array with 0 feature(s) (shape={checked.shape}) while a minimum of 1 is required by "

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 
 from pyconvx import activations, initializers, losses, schedules, solvers
@@ -34,6 +35,12 @@ def _legal_random_state(value: Any) -> bool:
         return check_random_state(value) is not None
     except (TypeError, ValueError):
         return False
+
+
+def _legal_scoring(value: Any) -> bool:
+    if isinstance(value, str):
+        return value == "loss" or value in get_scorer_names()
+    return value is None or callable(value)
 
 
 CLASSIFIER_RULES = _images.SHAPE_RULES | {
@@ -72,7 +79,7 @@ CLASSIFIER_RULES = _images.SHAPE_RULES | {
     "beta_2": rule.real(0, 1),
     "epsilon": rule.real(0, above=True),
     "n_iter_no_change": rule.integer(1),
-    "scoring": rule.Rule(lambda v: v is None or isinstance(v, str) or callable(v), "a str, a callable or None"),
+    "scoring": rule.Rule(_legal_scoring, "a name of scikit-learn's scorers, 'loss', a callable or None"),
     "class_weight": rule.either(
         rule.choice("balanced"), rule.Rule(lambda v: isinstance(v, dict), "a dict"), rule.nothing
     ),
