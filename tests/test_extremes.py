@@ -117,6 +117,17 @@ def test_divergence_keeps_the_weights_of_the_last_good_epoch(dtype):
     fitted(X, y, clf=clf.set_params(learning_rate="constant"))  # and it can begin anew
 
 
+@FLOATS
+def test_outputs_that_overflow_are_no_predictions(dtype):
+    """Finite weights and images, but sums beyond the type's largest number: NaN would be taken for class 0."""
+    X, y = pictures(30, dtype=dtype)
+    clf = fitted(X, y)
+    clf.network_.buffer[:] = np.finfo(dtype).max / 2
+    for method in ("predict", "predict_proba", "predict_log_proba"):
+        with pytest.raises(DivergenceError, match=r"outputs are NaN or infinite.*smaller learning_rate_init"):
+            getattr(clf, method)(X)
+
+
 def test_a_search_goes_on_after_a_candidate_diverged():
     X, y = pictures(30)
     search = GridSearchCV(quick(solver="sgd"), {"learning_rate_init": [1e-3, 1e300]}, cv=3, error_score=-7.0)

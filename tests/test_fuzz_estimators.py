@@ -158,7 +158,11 @@ def test_classifier(case, shape, seed, how, layout, dtype, n_jobs):
         return
     twin = quietly(lambda: CNNClassifier(**(values | {"n_jobs": n_jobs})).fit(X, y))()
     assert twin.network_.buffer.tobytes() == clf.network_.buffer.tobytes()
-    probabilities = clf.predict_proba(given_X)
+    try:
+        probabilities = clf.predict_proba(given_X)
+    except DivergenceError:
+        assert values.get("learning_rate_init") == 1e10
+        return
     np.testing.assert_array_equal(probabilities, twin.predict_proba(X))
     np.testing.assert_allclose(probabilities.sum(1), 1)
     np.testing.assert_array_equal(clf.predict(X), clf.classes_[clf.predict_log_proba(X).argmax(1)])

@@ -216,6 +216,8 @@ def pool_faults(shape, pool_size, options, faults):
         return faults, None, False
     w = Windows(shape[1:3], both(pool_size), options, is_on(options["ceil_mode"]))
     found = w.faults() or w.empty_faults()
+    if math.prod(w.kernel_size) > (2**57 if "count_include_pad" in options else 2**31):
+        found.append(("a window of {}x{} is too large".format(*w.kernel_size),))
     return faults + found, w, is_huge((shape[0], *w.out, shape[3]))
 
 

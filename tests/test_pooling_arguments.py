@@ -60,6 +60,7 @@ def test_batch_of_none():
 X = np.zeros((2, 6, 5, 3), np.float32)
 REFUSED = [
     ({"x": X[0]}, ValueError, r"x must have 4 axes, got shape \(6, 5, 3\)"),
+    ({"pool_size": 2**63, "padding": "same"}, ValueError, f"a window of {2**63}x{2**63} is too large"),
     ({"x": X[:, :, :0]}, ValueError, r"\(2, 6, 0, 3\) has a zero dimension"),
     ({"x": X[:, :0]}, ValueError, r"\(2, 0, 5, 3\) has a zero dimension"),
     ({"x": X[..., :0]}, ValueError, r"\(2, 6, 5, 0\) has a zero dimension"),

@@ -11,11 +11,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from pyconvx._ext import training
 from pyconvx._threads import resolve_threads
 from pyconvx._types import Array, FloatArray, Shape
 from pyconvx.estimators import _images, _stack
 from pyconvx.estimators.predictor import network_outputs
-from pyconvx.exceptions import ModelFileError
+from pyconvx.exceptions import DivergenceError, ModelFileError
 from pyconvx.network import Memory, Network, Predictor
 from pyconvx.summary import Summary
 from pyconvx.training import Samples, TrainingState
@@ -114,7 +115,13 @@ class ImageNetwork(BaseEstimator):
 
     def _run(self, images: Array) -> FloatArray:
         """Outputs for images that were checked."""
-        return network_outputs(Predictor(self.network_, self._threads()), self._samples(images))
+        outputs = network_outputs(Predictor(self.network_, self._threads()), self._samples(images))
+        if not training.all_finite(outputs.reshape(-1), 1):
+            raise DivergenceError(
+                "the network's outputs are NaN or infinite: its weights, or the images, are too large for "
+                f"{outputs.dtype}. Fit with a smaller learning_rate_init, scaled inputs, or batch_norm=True"
+            )
+        return outputs
 
     def feature_maps(self, X: Any, layer: str | int) -> FloatArray:
         """Output of one layer, such as a convolution's activation maps.

@@ -7,7 +7,7 @@ import numpy as np
 
 from pyconvx._threads import resolve_threads
 from pyconvx._types import FloatArray, Padding, Pair, Shape
-from pyconvx.ops.geometry import Window, as_int, as_pair, check_size, window
+from pyconvx.ops.geometry import LARGEST, Window, as_int, as_pair, check_size, window
 
 # Starting a second thread costs about as much as pooling this many bytes.
 ONE_THREAD_BYTES = 512 * 1024
@@ -55,6 +55,7 @@ def pool_window(
         dilation=dilation,
         ceil_mode=ceil_mode,
     )
+    _refuse_taps(where, w, LARGEST)
     _refuse_windows_in_padding(where, "height", w.H, w.KH, w.stride_h, (w.top, w.bottom), w.dilation_h, w.OH)
     _refuse_windows_in_padding(where, "width", w.W, w.KW, w.stride_w, (w.left, w.right), w.dilation_w, w.OW)
     return w
@@ -100,7 +101,12 @@ def _first_beyond(step: int, modulus: int, low: int, high: int) -> int | None:
 
 def winner_dtype(where: str, w: Window) -> np.dtype[Any]:
     """The smallest type that counts a window's taps."""
+    _refuse_taps(where, w, 2**31)
+    return np.dtype(np.uint8 if w.KH * w.KW <= 256 else np.int32)
+
+
+def _refuse_taps(where: str, w: Window, most: int) -> None:
+    """Refuse a window of more taps."""
     taps = w.KH * w.KW
-    if taps > 2**31:
+    if taps > most:
         raise ValueError(f"{where}: a window of {w.KH}x{w.KW} is too large")
-    return np.dtype(np.uint8 if taps <= 256 else np.int32)
