@@ -155,7 +155,13 @@ def test_conv2d(case, n_threads, layout, bias):
     with np.errstate(all="ignore"):
         expected = oracle.conv2d(x, kernel, offsets, **found)
         scale = oracle.conv2d(np.abs(x), np.abs(kernel), None if offsets is None else np.abs(offsets), **found)
-    assert_close(y, expected, scale, filled.dtype, filled.exact)
+    assert_close(y, expected, scale, filled.dtype, filled.exact, spreads=spreads(x, kernel))
+
+
+def spreads(x, kernel):
+    """Whether numbers that are not finite may reach further than the taps: docs/kernels.md, of Winograd's way."""
+    mixed = kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= 16 and kernel.dtype == np.float32
+    return mixed and not (np.isfinite(x).all() and np.isfinite(kernel).all())
 
 
 @fuzz("ops.conv2d_backward", weight=6, case=convolutions(), n_threads=THREADS, layout=layouts, wrong=SELDOM_1)
@@ -180,7 +186,7 @@ def test_conv2d_backward(case, n_threads, layout, wrong):
         expected = oracle.conv2d_backward(dy, x, kernel, **exact)
         scale = oracle.conv2d_backward(*map(np.abs, (dy, x, kernel)), **exact)
     for got, right, size in zip(found, expected, scale, strict=True):
-        assert_close(got, right, size, filled.dtype, filled.exact)
+        assert_close(got, right, size, filled.dtype, filled.exact, spreads=spreads(x, kernel))
 
 
 # ------------------------------------------------------------------------------------------- pools
