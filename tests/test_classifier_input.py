@@ -282,14 +282,17 @@ def test_kernels_larger_than_their_input(layers, words):
     fails(ValueError, words, X, Y, layers=layers)
 
 
-def test_divergence_keeps_weights_that_predict():
+def test_divergence_leaves_finite_weights():
+    """They may be too large to predict with, which is an error too: NaN would be taken for a class."""
     clf = quick(learning_rate_init=1e30, solver="sgd", max_iter=50, tol=0.0)
     words = r"became (nan|inf) in epoch \d+, step \d+, with learning rate 1e\+30; .* are kept. Try a smaller"
     with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=words):
         clf.fit(X.astype(np.float32), Y)
     assert np.isfinite(clf.network_.buffer).all()
     assert clf.n_iter_ == len(clf.loss_curve_)
-    assert clf.predict(X).shape == (30,)
+    with pytest.raises(DivergenceError, match="outputs are NaN or infinite"):
+        clf.predict(X)
+    assert fitted(X, Y, clf=clf.set_params(learning_rate_init=0.1)).predict(X).shape == (30,)
 
 
 def test_not_converged():
