@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nets import pictures
 from sklearn.model_selection import GridSearchCV
-from small import fitted, quick, weights_of
+from small import fitted, images, quick, weights_of
 
 from pyconvx import DivergenceError, activations, ops
 from pyconvx._workspace import Workspace
@@ -115,6 +115,20 @@ def test_divergence_keeps_the_weights_of_the_last_good_epoch(dtype):
     assert (clf.n_iter_, clf.t_, clf.loss_curve_) == (whole.n_iter_, whole.t_, whole.loss_curve_)
     np.testing.assert_array_equal(clf.predict_proba(X), whole.predict_proba(X))
     fitted(X, y, clf=clf.set_params(learning_rate="constant"))  # and it can begin anew
+
+
+def test_divergence_leaves_finite_weights():
+    """They may be too large to predict with, which is an error too: NaN would be taken for a class."""
+    X, y = images()
+    clf = quick(learning_rate_init=1e30, solver="sgd", max_iter=50, tol=0.0)
+    words = r"became (nan|inf) in epoch \d+, step \d+, with learning rate 1e\+30; .* are kept. Try a smaller"
+    with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=words):
+        clf.fit(X.astype(np.float32), y)
+    assert np.isfinite(clf.network_.buffer).all()
+    assert clf.n_iter_ == len(clf.loss_curve_)
+    with pytest.raises(DivergenceError, match="outputs are NaN or infinite"):
+        clf.predict(X)
+    assert fitted(X, y, clf=clf.set_params(learning_rate_init=0.1)).predict(X).shape == (30,)
 
 
 @FLOATS

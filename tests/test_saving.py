@@ -396,50 +396,6 @@ def test_parts_that_do_not_fit(case, tmp_path):
         pyconvx.load(tmp_path / "changed")
 
 
-# ------------------------------------------------------------------------------------- the disk
-
-
-def test_what_is_no_file(tmp_path):
-    clf = fitted(X, Y)
-    (tmp_path / "folder").mkdir()
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "file").write_bytes(b"old")
-    os.symlink(tmp_path / "file", tmp_path / "link")
-    for name in ("folder", "pipe", "link"):
-        with pytest.raises(OSError, match=name):
-            clf.save(tmp_path / name)
-    for name in ("folder", "pipe", "absent"):
-        with pytest.raises(OSError, match=name):
-            pyconvx.load(tmp_path / name)
-    with pytest.raises(ModelFileError, match="link: truncated"):  # followed when reading
-        pyconvx.load(tmp_path / "link")
-    with pytest.raises(OSError, match="nowhere"):
-        clf.save(tmp_path / "nowhere" / "clf")
-    assert sorted(os.listdir(tmp_path)) == ["file", "folder", "link", "pipe"]
-    assert (tmp_path / "file").read_bytes() == b"old"
-
-
-def test_a_full_disk_leaves_the_old_file(tmp_path):
-    """A limit on the size of files stands for the disk's."""
-    script = f"""
-import resource, signal, sys
-sys.path.insert(0, {os.path.dirname(__file__)!r})
-from small import fitted, images, quick
-clf = fitted(*images())
-clf.save({str(tmp_path / "clf")!r})
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-try:
-    fitted(*images(), filters=(40,)).save({str(tmp_path / "clf")!r})
-except OSError as error:
-    print(error.errno)
-"""
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert run.stdout.strip() == "27", run.stderr  # EFBIG
-    assert os.listdir(tmp_path) == ["clf"]
-    np.testing.assert_array_equal(pyconvx.load(tmp_path / "clf").predict(X), fitted(X, Y).predict(X))
-
-
 def test_mutated_files(capsys):
     """Random damage; `python tests/mutated_files.py 100000` does more of it."""
     mutated_files.main(2000)
