@@ -22,7 +22,6 @@ class Workspace:
 
     def __init__(self) -> None:
         self._pieces: list[npt.NDArray[np.uint8]] = []
-        self._starts: list[int] = []  # addresses
         self._top = (0, 0)  # piece, offset
         # what was taken where, and the top behind it: steps repeat one another, and a look-up is cheap
         self._taken: dict[Any, tuple[Array, tuple[int, int]]] = {}
@@ -31,9 +30,9 @@ class Workspace:
         """Give everything back."""
         if len(self._pieces) > 1:
             size = sum(piece.size for piece in self._pieces)
-            self._pieces, self._starts = [], []
+            self._pieces = []
             self._taken.clear()
-            self._add(size)
+            self._pieces.append(aligned_empty(size, np.uint8))
         self._top = (0, 0)
 
     def mark(self) -> tuple[int, int]:
@@ -62,29 +61,18 @@ class Workspace:
         while piece < len(self._pieces) and offset + size > self._pieces[piece].size:
             piece, offset = piece + 1, 0
         if piece == len(self._pieces):
-            self._add(max(size, 1 << 16))
+            self._pieces.append(aligned_empty(max(size, 1 << 16), np.uint8))
         return np.ndarray(shape, kind, self._pieces[piece].data, offset), (piece, offset + size)
 
-    def _add(self, size: int) -> None:
-        self._pieces.append(aligned_empty(size, np.uint8))
-        self._starts.append(_address(self._pieces[-1]))
-
     def owns(self, array: Array) -> bool:
-        """Whether the array lies in this memory."""
-        address = _address(array)
-        for start, piece in zip(self._starts, self._pieces, strict=True):
-            if start <= address < start + piece.size:
-                return True
-        return False
-
-
-def _address(array: Array) -> int:
-    return int(array.__array_interface__["data"][0])
+        """Whether the array was taken here, or is a view of one that was."""
+        # NumPy's views name the array that owns their memory
+        return any(array.base is piece.base for piece in self._pieces)
 
 
 def aligned_empty(count: int, dtype: npt.DTypeLike) -> Array:
     """An uninitialised vector from the first cache line on."""
     size = count * np.dtype(dtype).itemsize
     raw = np.empty(size + _ALIGNMENT, np.uint8)
-    skip = -_address(raw) % _ALIGNMENT
+    skip = -raw.ctypes.data % _ALIGNMENT
     return raw[skip : skip + size].view(dtype)

@@ -12,7 +12,7 @@ class PluginError(ValueError):
 
 
 class DivergenceError(ValueError):
-    """Training met a loss or a weight that is not finite, or a plugin made such a number of finite ones."""
+    """A loss, a weight or an output is NaN or infinite, or a plugin made such a number of finite ones."""
 
 
 class ModelFileError(ValueError):

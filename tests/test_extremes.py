@@ -117,17 +117,17 @@ def test_divergence_keeps_the_weights_of_the_last_good_epoch(dtype):
     fitted(X, y, clf=clf.set_params(learning_rate="constant"))  # and it can begin anew
 
 
-def test_divergence_leaves_finite_weights():
-    """They may be too large to predict with, which is an error too: NaN would be taken for a class."""
+@pytest.mark.parametrize("max_iter", [1, 50])
+def test_weights_kept_after_divergence_predict(max_iter):
+    """The last steps of an epoch can make weights that are finite, but too large to compute with."""
     X, y = images()
-    clf = quick(learning_rate_init=1e30, solver="sgd", max_iter=50, tol=0.0)
+    clf = quick(learning_rate_init=1e30, solver="sgd", max_iter=max_iter, tol=0.0)
     words = r"became (nan|inf) in epoch \d+, step \d+, with learning rate 1e\+30; .* are kept. Try a smaller"
     with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=words):
         clf.fit(X.astype(np.float32), y)
     assert np.isfinite(clf.network_.buffer).all()
     assert clf.n_iter_ == len(clf.loss_curve_)
-    with pytest.raises(DivergenceError, match="outputs are NaN or infinite"):
-        clf.predict(X)
+    assert clf.predict(X).shape == (30,)
     assert fitted(X, y, clf=clf.set_params(learning_rate_init=0.1)).predict(X).shape == (30,)
 
 

@@ -271,7 +271,8 @@ def test_a_fault_while_predicting(use, how):
     expected = predicted(fitted(X, Y, **parameters(use, good())), how)
     for fault in ("raises", "shape", "NaN", "writes x"):
         spoil, words = faults[fault]
-        clf = fitted(X, Y, **parameters(use, spoiled(good, "forward", spoil, 2)))  # one batch in each epoch
+        plugin = spoiled(good, "forward", spoil, 4)  # two in each epoch: a batch, and the trial of its weights
+        clf = fitted(X, Y, **parameters(use, plugin))
         with pytest.raises(ValueError, match=words.replace("10", "30")) as caught:
             predicted(clf, how)
         expect(caught.value, use, place, words.replace("10", "30"), caught)

@@ -23,18 +23,77 @@ class FittedClassifier(ImageNetwork):
     classes_: Array
 
     def predict(self, X: Any) -> Array:
-        """Label of the most probable class, shape (n,)."""
+        """Label of the most probable class.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, of the shape and kind that the classifier was fitted to.
+
+        Returns
+        -------
+        array of shape (n,)
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If X does not fit; scikit-learn's words.
+        DivergenceError
+            If the outputs are NaN or infinite: images or weights are too large for the precision.
+        """
         check_is_fitted(self)
         labels: Array = self.classes_[self._outputs(X).argmax(axis=1)]
         return labels
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
-        """Probabilities of the classes, shape (n, n_classes), in the order of ``classes_``."""
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for `predict`.
+
+        Returns
+        -------
+        array of shape (n, n_classes), float64
+            In the order of ``classes_``.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If X does not fit; scikit-learn's words.
+        DivergenceError
+            If the outputs are NaN or infinite: images or weights are too large for the precision.
+        """
         check_is_fitted(self)
         return probabilities(self._loss(), self._outputs(X).astype(np.float64))
 
     def predict_log_proba(self, X: Any) -> npt.NDArray[np.float64]:
-        """Logarithms of the probabilities, shape (n, n_classes); finite where probabilities underflow."""
+        """Logarithms of the probabilities; finite where probabilities underflow.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for `predict`.
+
+        Returns
+        -------
+        array of shape (n, n_classes), float64
+            In the order of ``classes_``.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If X does not fit; scikit-learn's words.
+        DivergenceError
+            If the outputs are NaN or infinite: images or weights are too large for the precision.
+        """
         check_is_fitted(self)
         outputs, loss = self._outputs(X).astype(np.float64), self._loss()
         if isinstance(loss, CrossEntropy):
@@ -43,7 +102,27 @@ class FittedClassifier(ImageNetwork):
             return np.asarray(np.log(probabilities(loss, outputs)))
 
     def decision_function(self, X: Any) -> FloatArray:
-        """The network's outputs before softmax, (n, n_classes); for two classes their difference, (n,)."""
+        """The network's outputs before softmax; for two classes their difference.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for `predict`.
+
+        Returns
+        -------
+        array of shape (n, n_classes), or (n,) for two classes
+            In the network's precision and the order of ``classes_``.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError, TypeError
+            If X does not fit; scikit-learn's words.
+        DivergenceError
+            If the outputs are NaN or infinite: images or weights are too large for the precision.
+        """
         check_is_fitted(self)
         outputs = self._outputs(X)
         if len(self.classes_) == 2:

@@ -258,7 +258,8 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
         ValueError, TypeError
             If data or a parameter is not legal; scikit-learn's words.
         DivergenceError
-            If the loss or a weight becomes NaN or infinite; the last good weights stay.
+            If the loss, a weight or an output becomes NaN or infinite; the weights of the last epoch without
+            are kept.
         CheckpointError
             If the checkpoint cannot be written, is another fit's, or another fit is writing it.
 
@@ -317,6 +318,8 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
         ValueError
             As `fit`; also without `classes` at the first call, for other ones later, for unknown labels,
             and with early_stopping or balanced class weights, which need the whole data.
+        DivergenceError
+            As `fit`.
         """
         self._check_parameters()
         if self.early_stopping:

@@ -27,6 +27,8 @@ from pyconvx.training.state import Best, TrainingState
 
 # A stalled run whose rate is this small ends, as in scikit-learn's MLP.
 _SMALLEST_RATE = 1e-6
+# Samples that each epoch's weights are tried on; weights too large spoil the outputs of any.
+_TRIED = 16
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Trainer:
         self._memory = Memory()
         self._gradients, self._named = network.gradients()
         self._trainable = network.buffer[: network.n_trainable]
+        self._tried = index[weights > 0][:_TRIED]
 
     def run(
         self,
@@ -126,7 +129,7 @@ class Trainer:
         Raises
         ------
         DivergenceError
-            If the loss or a weight is no longer finite.
+            If the loss, a weight or an output is no longer finite.
         """
         self.max_epochs = max_epochs
         for done in range(already + 1, max_epochs + 1):
@@ -175,9 +178,7 @@ class Trainer:
         try:
             started = time.perf_counter()
             value = self._epoch()
-            for what, numbers in (("a weight", network.buffer), ("a running statistic", network.state_buffer)):
-                if not training.all_finite(numbers, self.settings.n_threads):
-                    raise self._divergence(what, math.nan)
+            self._check_finite()
             speed = len(self.index) / max(time.perf_counter() - started, 1e-9)
             state.epoch += 1
             state.samples_seen += len(self.index)
@@ -190,6 +191,22 @@ class Trainer:
             except KeyboardInterrupt:  # Ctrl-C again
                 restore()
             raise
+
+    def _check_finite(self) -> None:
+        """Refuse an epoch that left numbers too large to train on with, or to predict with."""
+        network, threads = self.network, self.settings.n_threads
+
+        def check(what: str, numbers: FloatArray) -> None:
+            if not training.all_finite(numbers.reshape(-1), threads):
+                raise self._divergence(what, math.nan)
+
+        check("a weight", network.buffer)
+        check("a running statistic", network.state_buffer)
+        memory = self._memory
+        memory.kept.reset()
+        x = memory.kept.take((len(self._tried), *self.samples.shape), network.dtype)
+        self.samples.take(self._tried, x, threads)
+        check("an output", network.forward(x, network.context(False, memory.kept, threads), memory))
 
     def _record(self, epoch: Epoch) -> None:
         """Add an epoch to the curves, and keep its weights if they are the best so far."""
