@@ -7,6 +7,8 @@ import numpy as np
 
 __all__ = ["check_real", "require_real"]
 
+_PLAIN = (float, int)  # quicker to see than what else is a real number, and steps ask often
+
 
 def check_real(
     *, above: float = -math.inf, least: float = -math.inf, below: float = math.inf, **values: object
@@ -21,24 +23,22 @@ def check_real(
         For NaN, infinity, and numbers that are not above `above`, at least `least` and below `below`.
     """
     for name, value in values.items():
-        if type(value) is float and above < value < below and least <= value:
-            continue  # what steps ask often
         number = require_real(name, value)
+        if above < number < below and least <= number:
+            continue
         if not math.isfinite(number):
             raise ValueError(f"{name} must be finite, got {value!r}")
         if number <= above:
             raise ValueError(f"{name} must be above {above:g}, got {value!r}")
-        if not least <= number < below:
-            text = f"at least {least:g}" + (f" and below {below:g}" if below < math.inf else "")
-            raise ValueError(f"{name} must be {text}, got {value!r}")
+        text = f"at least {least:g}" + (f" and below {below:g}" if below < math.inf else "")
+        raise ValueError(f"{name} must be {text}, got {value!r}")
 
 
 def require_real(name: str, value: object) -> float:
     """A real number as a float, infinite where it has no room there; TypeError for anything else, bools too."""
-    plain = type(value) in (float, int)  # quicker than the next line, and steps ask often
-    if not plain and (isinstance(value, (bool, np.bool_)) or not isinstance(value, Real)):
+    if type(value) not in _PLAIN and (isinstance(value, (bool, np.bool_)) or not isinstance(value, Real)):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
         return float(value)  # type: ignore[arg-type]
     except OverflowError:  # an int of more than 308 digits
-        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+        return math.inf if value == abs(value) else -math.inf  # type: ignore[arg-type]
