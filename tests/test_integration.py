@@ -1,5 +1,9 @@
 """CNNClassifier inside scikit-learn's tools: those that hand 4-D images on, and those that need flat rows."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import sklearn
@@ -157,6 +161,31 @@ def test_names_of_this_process_say_so_in_workers():
         search.fit(X, Y)
     object_search = GridSearchCV(quick(), {"activation": [Bent()]}, cv=2, n_jobs=2, error_score="raise")
     assert object_search.fit(X, Y).best_score_ > 0
+
+
+DASK = """
+from distributed import Client, LocalCluster
+from pyconvx import activations
+from test_integration import X, Y, Bent, quick
+if __name__ == "__main__":
+    activations.registry.register("bent_here", Bent())
+    with LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        for activation in ("bent_here", Bent()):
+            print(repr(client.submit(quick(activation=activation).fit, X, Y).exception()))
+"""
+
+
+def test_names_of_this_process_say_so_in_workers_of_dask(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(DASK)
+    run = subprocess.run(
+        [sys.executable, script], env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    unknown, known = run.stdout.splitlines()
+    assert "PluginError" in unknown
+    assert "does not exist in worker processes" in unknown
+    assert known == "None"
 
 
 def test_grid_over_layers_and_nested_parameters():

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -79,8 +80,16 @@ for name, call in calls.items():
 assert np.isfinite(pyconvx.load(path).predict_proba(X)).all()
 """
 THREADS = """
-clf = quick(**settings, warm_start=True, checkpoint=Checkpoint(sys.argv[1])).fit(X, y)
-leave(4)  # less than the stack of a thread
+import os
+path, limit = sys.argv[1:]
+os.umask(0)
+clf = quick(**settings, warm_start=True, checkpoint=Checkpoint(path)).fit(X, y)
+if limit == "memory":
+    leave(4)  # less than the stack of a thread
+else:
+    if os.geteuid() == 0:  # whom the limit does not hold
+        os.setuid(65534)
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
 clf.set_params(n_jobs=8).fit(X, y)
 """
 
@@ -115,10 +124,13 @@ def test_calls_without_memory():
 
 
 @pytest.mark.skipif(not cpu.openmp() or not os.path.exists("/proc/self/statm"), reason="no OpenMP, or no /proc")
-def test_threads_that_cannot_start_leave_the_checkpoint(tmp_path):
+@pytest.mark.parametrize("limit", ["memory", "processes"])
+def test_threads_that_cannot_start_leave_the_checkpoint(limit):
     """OpenMP then ends the process, which nobody can catch: what stays is the file."""
-    path = tmp_path / "fit"
-    found = run(THREADS, str(path))
-    assert found.returncode != 0
-    assert "libgomp" in found.stderr
-    assert pyconvx.load(path).predict(np.zeros((1, 32, 32, 3), np.float32)).shape == (1,)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)  # another user writes there
+        path = os.path.join(folder, "fit")
+        found = run(THREADS, path, limit)
+        assert found.returncode != 0
+        assert "libgomp" in found.stderr
+        assert pyconvx.load(path).predict(np.zeros((1, 32, 32, 3), np.float32)).shape == (1,)

@@ -1,5 +1,8 @@
 """The public checks over every registered name; wrong plugins stand in test_testing_*.py."""
 
+import subprocess
+import sys
+
 import pytest
 
 from pyconvx import activations, initializers, losses, solvers, testing
@@ -41,3 +44,21 @@ def test_constants_are_no_kernels(name):
 def test_unknown_names(check):
     with pytest.raises(PluginError, match=r"unknown .* 'no_such_name'"):
         check("no_such_name")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "out", "error"),
+    [
+        ("activation relu tanh", 0, "ok      activation 'relu'\nok      activation 'tanh'\n", ""),
+        ("solver nope adam", 1, "ok      solver 'adam'\n", "FAILED  unknown solver 'nope'"),
+        ("initializer zeros", 1, "", "FAILED  initializer 'zeros': all filters"),
+        ("loss", 2, "", "usage: "),
+        ("colour red", 2, "", "usage: "),
+    ],
+)
+def test_checks_from_a_shell(arguments, code, out, error):
+    command = [sys.executable, "-m", "pyconvx.testing", *arguments.split()]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (run.returncode, run.stdout) == (code, out)
+    assert run.stderr.startswith(error)
+    assert run.stderr if code else not run.stderr

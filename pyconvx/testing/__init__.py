@@ -2,6 +2,7 @@
 
     activation, initializer, layer, loss, solver   one check each
     _common                                        what they share: names, calls, pickling
+    __main__                                       the checks from a shell
 
 Each takes a registered name or an object, returns nothing, and raises AssertionError with the
 plugin and the reason. They need no test framework.
