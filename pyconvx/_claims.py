@@ -25,7 +25,7 @@ class Row(NamedTuple):
     @property
     def source(self) -> str:
         """Package, version and object, as messages write them."""
-        return f"{self.package}{self.version and ' '}{self.version} ({self.path})"
+        return _source(self.package, self.version, self.path)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,11 @@ class Claim:
     target: Any = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        return Row(self.name, self.package, self.version, self.path, "").source
+        return _source(self.package, self.version, self.path)
+
+
+def _source(package: str, version: str, path: str) -> str:
+    return f"{package}{version and ' '}{version} ({path})"
 
 
 def path_of(plugin: object) -> str:

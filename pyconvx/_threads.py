@@ -63,10 +63,10 @@ def resolve_threads(n_threads: int | None, *, name: str = "n_threads") -> int:
         count = operator.index(n_threads)
     except TypeError:
         raise TypeError(f"{name} must be an int or None, got {n_threads!r}") from None
-    if count == 0:
-        raise ValueError(f"{name} must not be 0: None, -1 or a positive count")
     if count < 0:
         count = max(1, available_cpus() + 1 + count)
+    elif count == 0:
+        raise ValueError(f"{name} must not be 0: None, -1 or a positive count")
     return min(count, MAX_THREADS)
 
 

@@ -8,6 +8,7 @@ from small import fitted, images, quick
 
 from pyconvx import activations, ops
 from pyconvx.filters import apply_filter
+from pyconvx.ops._arrays import FLOATS, check_array
 
 PIXELS = np.zeros((1, 3, 3, 1))
 IMAGES, LABELS = images()
@@ -121,3 +122,28 @@ HIDDEN = np.ma.masked_array(np.ones(len(LABELS)), LABELS == 0)
 def test_hidden_values_are_refused(call, name):
     with pytest.raises(TypeError, match=f"^{name} is a masked array; fill it first"):
         call()
+
+
+def test_arrays_that_are_not_copied():
+    """The check of functions that take arrays as they lie, each condition by itself."""
+    good = np.ones((3, 4))
+    frozen = np.ones((3, 4))
+    frozen.flags.writeable = False
+    for array in (good, good[:0], good[1:], frozen, good.astype(np.float32), good.view(np.recarray)):
+        check_array("x", array, FLOATS, 2)
+    check_array("x", good, (np.dtype(np.float64),), 2, written=True)
+    check_array("x", good.view(np.recarray), FLOATS, 2, written=True)
+    odd = np.frombuffer(bytearray(97), np.uint8)[1:].view(np.float64).reshape(3, 4)
+    refused = {
+        "a numpy array, got list": good.tolist(),
+        "a numpy array, got MaskedArray": np.ma.masked_array(good),
+        "float32 or float64, got int64": good.astype(np.int64),
+        r"have 2 axes, got shape \(12,\)": good.ravel(),
+        r"x of shape \(4, 3\) must be C-contiguous and aligned": good.T,
+        r"x of shape \(3, 4\) must be C-contiguous and aligned": odd,
+    }
+    for words, array in refused.items():
+        with pytest.raises((TypeError, ValueError), match=words):
+            check_array("x", array, FLOATS, 2)
+    with pytest.raises(ValueError, match=r"^x of shape \(3, 4\) is read-only, but it is written"):
+        check_array("x", frozen, FLOATS, 2, written=True)

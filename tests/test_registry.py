@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import GOOD, GROUP
 
-from pyconvx._claims import Claim, same, target_if_imported
+from pyconvx._claims import Claim, claim_of, same, target_if_imported
 from pyconvx.exceptions import PluginError
 from pyconvx.registry import Registry
 
@@ -358,3 +358,12 @@ def test_what_was_imported_is_found_at_any_depth():
     assert target_if_imported(Claim("dumps", "", "", entry.value, entry)) is os.path.join
     entry = importlib.metadata.EntryPoint("dumps", "no_module_of_this_name:x", GROUP)
     assert target_if_imported(Claim("dumps", "", "", entry.value, entry)) is None
+
+
+def test_an_entry_of_no_package():
+    entry = importlib.metadata.EntryPoint("swish", "acme:Swish", GROUP)
+    claim = claim_of(entry)
+    assert claim == Claim("swish", "an unnamed package", "", "acme:Swish")
+    assert claim.entry is entry
+    assert str(claim) == "an unnamed package (acme:Swish)"
+    assert str(Claim("swish", "acme", "1.2", "acme:Swish")) == "acme 1.2 (acme:Swish)"

@@ -121,3 +121,10 @@ def test_paddings_and_precisions():
     good = (None, "float32", "float64", np.float32, np.dtype(np.float64), float, "f4")
     bad = ("float16", "no such type", int, 3, np.float64(4), [], np.dtype(np.int64), object, "i4")
     assert [dtype.accepts(value) for value in (*good, *bad)] == [True] * len(good) + [False] * len(bad)
+
+
+def test_names_of_scorers():
+    scoring = CLASSIFIER_RULES["scoring"]
+    good = (None, "loss", "accuracy", "neg_log_loss", len)
+    bad = ("", "Loss", "acuracy", 3, True, ["accuracy"])
+    assert [scoring.accepts(value) for value in (*good, *bad)] == [True] * len(good) + [False] * len(bad)

@@ -1,6 +1,7 @@
 """Counts of threads by themselves; tests/test_threads.py has what they do."""
 
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -36,6 +37,12 @@ def test_the_limit_of_openmp():
     for limit in (cpus, cpus + 5):
         with threadpool_limits(limit, user_api="openmp"):
             assert resolve_threads(None) == min(cpus, MAX_THREADS)
+
+
+def test_machines_of_many_processors(monkeypatch):
+    monkeypatch.setattr(_threads, "available_cpus", lambda: 1000)
+    monkeypatch.setattr(_threads, "cpu", SimpleNamespace(max_threads=lambda: 1000))
+    assert [resolve_threads(n) for n in (None, -1, -937, -938)] == [64, 64, 64, 63]
 
 
 @pytest.mark.parametrize("value", [True, np.True_, 2.0, "2"])

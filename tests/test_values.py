@@ -2,15 +2,17 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 
 from pyconvx import ModelFileError, PluginError, activations, initializers, solvers
 from pyconvx.initializers import Constant
 from pyconvx.layers import Conv2D, Residual
-from pyconvx.persistence import Reader, Writer
+from pyconvx.persistence import Reader, Writer, values
 from pyconvx.schedules import Exponential
 from pyconvx.solvers import SGD, Adam
 
@@ -123,6 +125,16 @@ class Half:
         return np.full(shape, self.value)
 
 
+class Scaled(BaseEstimator):
+    """One as scikit-learn makes them, around another."""
+
+    def __init__(self, scale=1.0, inner=None):
+        self.scale, self.inner = scale, inner
+
+    def __call__(self, shape, fan_in, fan_out, rng):
+        return np.full(shape, self.scale)
+
+
 class Bare:
     """One without fields."""
 
@@ -135,9 +147,12 @@ def start(shape, fan_in, fan_out, rng):
     return np.ones(shape)
 
 
+NAMES = {"tests_half": Half, "tests_bare": Bare, "tests_start": start, "tests_scaled": Scaled}
+
+
 @pytest.fixture(scope="module")
 def _registered():
-    for name, plugin in (("tests_half", Half), ("tests_bare", Bare), ("tests_start", start)):
+    for name, plugin in NAMES.items():
         initializers.registry.register(name, plugin)
 
 
@@ -160,6 +175,64 @@ def test_other_plugins_are_noted():
     bare.memory = 3
     with pytest.raises(TypeError, match=r"^here=.*Bare.*: to be saved, it must be a dataclass or have get_params"):
         Writer().write(bare, "here")
+
+
+@pytest.mark.usefixtures("_registered")
+def test_plugins_of_scikit_learns_kind():
+    writer = Writer()
+    stored = writer.write(Scaled(2.0, Scaled(3.0)), "here")
+    inner = {"dict": [["inner", None], ["scale", 3.0]]}
+    (key, found), scale = stored["plugin"]["made_with"]["dict"]
+    assert (key, found["plugin"]["made_with"], scale) == ("inner", inner, ["scale", 2.0])
+    back = Reader(writer.arrays).read(stored)
+    assert (back.scale, back.inner.scale, back.inner.inner) == (2.0, 3.0, None)
+
+
+@pytest.mark.usefixtures("_registered")
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        ((1, object()), "here[1]"),
+        ({object(): 1}, "here"),
+        (np.array([1, object()], object), "here[1]"),
+        (np.complex64(1), "here"),
+        (Half(object()), "here['value']"),
+        ([{"a": (Scaled(print),)}], "here[0]['a'][0]['scale']"),
+    ],
+)
+def test_messages_say_where(value, where):
+    with pytest.raises(TypeError, match="^" + re.escape(where) + "=.*a model file holds no code"):
+        Writer().write(value, "here")
+
+
+def test_arrays_of_text_that_are_mostly_padding(monkeypatch):
+    """Few bytes of a file could be many in memory: what is allowed, over a whole file, from both sides."""
+    wide, one = np.dtype("U4"), np.array(["a"], "U4")  # 16 bytes for 4
+    assert values._with_padding(0, wide, ["a"]) == 12
+    assert values._with_padding(5, wide, ["a", "bcd"]) == 5 + 32 - 16
+    assert values._with_padding(5, np.dtype("S1"), ["a", "b"]) == 5
+    monkeypatch.setattr(values, "_MOST_PADDING", 24)
+    writer, stored = Writer(), {"strings": ["<U4", [1], ["a"]]}
+    assert writer.write([one, one], "here") == [stored, stored]
+    assert len(Reader({}).read([stored, stored])) == 2
+    words = "<U4 is too wide for 1 strings: make the array from a list of them"
+    with pytest.raises(ValueError, match=f"^{words}"):
+        writer.write(np.array(["abc"], "U4"), "here")
+    with pytest.raises(ModelFileError, match=f"^damaged strings: {words}"):
+        Reader({}).read([stored, stored, stored])
+
+
+def test_an_array_stands_for_one_value():
+    reader = Reader({"values.0": np.ones(3)})
+    with pytest.raises(ModelFileError, match=r"array 'values\.0' stands for a second value"):
+        reader.read([{"array": "values.0"}] * 2)
+
+
+def test_longest_names():
+    with pytest.raises(PluginError, match="unknown solver 'aaa"):
+        Reader({}).look_up("solvers", "a" * 200)
+    with pytest.raises(ModelFileError, match=r"^no plugin is called 'aaa"):
+        Reader({}).look_up("solvers", "a" * 201)
 
 
 @pytest.mark.parametrize("value", [object(), print, SGD, complex(1, 2), {1, 2}, b"bytes", str])

@@ -53,13 +53,9 @@ def check_images(estimator: Any, X: Any, *, reset: bool) -> Array:
         For complex or non-finite numbers, dates, no samples, no features, more than four axes.
     """
     refuse_odd_array("X", X)
-    if reset:
-        # a frame's names are validate_data's matter, and only a 2-D X has names
-        X = X if hasattr(X, "columns") else _as_array(estimator, X)
-    elif not hasattr(X, "columns"):
-        X = _as_array(estimator, X)
+    X = _as_array(estimator, X)
     if getattr(X, "ndim", 2) <= 2:
-        array: Array = validate_data(estimator, X, reset=reset, dtype="numeric", ensure_min_features=1)
+        array: Array = validate_data(estimator, X, reset=reset)
     else:
         array = X
         if reset:
@@ -72,7 +68,7 @@ def check_images(estimator: Any, X: Any, *, reset: bool) -> Array:
 
 
 def _as_array(estimator: Any, X: Any) -> Array:
-    """Any array-like of 3 or 4 axes, checked; one of fewer is left to validate_data."""
+    """Any array-like of 3 or 4 axes, checked; one of fewer, and a frame's names, are left to validate_data."""
     array = X if hasattr(X, "ndim") else np.asarray(X)
     if array.ndim <= 2:
         return X  # type: ignore[no-any-return]
