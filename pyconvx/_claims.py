@@ -81,14 +81,14 @@ def foreign_entries(group: str) -> list[importlib.metadata.EntryPoint]:
 
     Of two versions of a package on the path only the first counts, as for an import.
     """
-    names: dict[str, None] = {}
+    names = set()
     for distribution in importlib.metadata.distributions():
         try:
             if distribution.entry_points.select(group=group):
-                names[distribution.name] = None
+                names.add(distribution.name)
         except Exception:
             # somebody else's damaged metadata says nothing about the name that is looked up
             continue
-    names.pop(OWN, None)
-    firsts = [importlib.metadata.distribution(name) for name in names if name]
+    # sorted: the order of folders on a disk is anybody's
+    firsts = [importlib.metadata.distribution(name) for name in sorted(filter(None, names)) if name != OWN]
     return [entry for first in firsts for entry in first.entry_points.select(group=group)]

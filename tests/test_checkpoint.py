@@ -15,7 +15,8 @@ import pytest
 from small import Cut, cut_at, fitted, images, quick, weights_of
 
 import pyconvx
-from pyconvx import Checkpoint, CheckpointError, ModelFileError
+from pyconvx import Checkpoint, CheckpointError, CNNClassifier, ModelFileError
+from pyconvx.estimators.checkpoint import fingerprint_of
 from pyconvx.training import Trainer
 
 X, Y = images()
@@ -112,6 +113,24 @@ def test_another_fit_is_refused(data, parameters, words, tmp_path):
     assert not hasattr(clf, "network_")
     assert (tmp_path / "fit").read_bytes() == before
     fitted(X, Y, checkpoint=checkpoint, resume=True, n_jobs=2, verbose=True)
+
+
+def test_every_number_of_the_data_counts():
+    """Arrays are hashed in pieces of 4 MB; the first, a middle and the last number of many pieces."""
+    X = np.zeros((5, 3 << 20), np.uint8)
+    found = {digest_of(X, np.zeros(5)), digest_of(X.astype(np.int8), np.zeros(5)), digest_of(X.T, np.zeros(5))}
+    for place in ((0, 0), (2, 1 << 20), (4, -1)):
+        X[place] = 1
+        found.add(digest_of(X, np.zeros(5)))
+        assert digest_of(np.asfortranarray(X), np.zeros(5)) in found
+        X[place] = 0
+    labels = [np.array(5), np.array(6), np.array(["a"]), np.array(["b"]), np.array(["a"], object), np.empty(0)]
+    found |= {digest_of(X, y) for y in labels}
+    assert len(found) == 12
+
+
+def digest_of(*data):
+    return fingerprint_of(CNNClassifier(), data, None)["data"]
 
 
 def test_what_is_no_checkpoint(tmp_path):

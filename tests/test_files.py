@@ -119,6 +119,13 @@ def test_a_byte_of_the_checksum_that_is_no_text():
         unpack(bytes(data), "file")
 
 
+def test_a_number_that_was_changed():
+    data = bytearray(pack("", {"x": np.ones(3)}))
+    data[-1] ^= 1
+    with pytest.raises(ModelFileError, match=r"^file: its checksum does not match: the file is damaged$"):
+        unpack(bytes(data), "file")
+
+
 SIZES = [0, (1 << 62) - 1]
 
 

@@ -156,7 +156,8 @@ def _add(digest: Any, array: Array) -> None:
     if array.dtype.kind == "O":
         digest.update(repr(array.tolist()).encode())
         return
-    rows = max(1, (1 << 22) // max(1, array[:1].nbytes)) if array.ndim else 1
+    array = np.atleast_1d(array)
+    rows = max(1, (1 << 22) // max(1, array[:1].nbytes))
     for start in range(0, len(array), rows):
         digest.update(np.ascontiguousarray(array[start : start + rows]).data)
 
