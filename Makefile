@@ -6,7 +6,7 @@
 #                         SEED=number replays a run
 #   make lint             ruff, mypy, cython-lint
 #   make mutants          changes the checks of arguments, names and files in small ways: which changes no test finds
-#                         (half an hour); MUTANTS='pyconvx.registry.*' for some of them
+#                         (40 minutes); MUTANTS='pyconvx.registry.*' for some of them
 #   make bench            pyconvx beside PyTorch, skorch and ONNX Runtime: prints a table, writes docs/performance.md;
 #                         CASES="1 7" for some cases, DATA=folder of Fashion-MNIST for case 4, OPTIONS=--quick for a try
 #   make bench-kernels    speed of the kernels against this machine's peak
