@@ -1,5 +1,8 @@
 """Small images and quick classifiers for the tests of the estimator."""
 
+import os
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -38,6 +41,18 @@ def fitted(*data, clf=None, **parameters):
 def weights_of(clf):
     """All that training moved, as bytes."""
     return clf.network_.buffer.tobytes() + clf.network_.state_buffer.tobytes()
+
+
+def printed_by(script, folder):
+    """What a script prints that may import the tests; a file of its own, for the processes that it starts."""
+    path = folder / "script.py"
+    path.write_text(script)
+    run = subprocess.run(
+        [sys.executable, path], env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    return run.stdout
 
 
 class Cut(Exception):

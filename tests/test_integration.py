@@ -1,9 +1,5 @@
 """CNNClassifier inside scikit-learn's tools: those that hand 4-D images on, and those that need flat rows."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import sklearn
@@ -30,7 +26,7 @@ from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
-from small import fitted, images, quick, weights_of
+from small import fitted, images, printed_by, quick, weights_of
 
 from pyconvx import CNNClassifier, activations
 from pyconvx.activations import CompiledActivation
@@ -176,13 +172,7 @@ if __name__ == "__main__":
 
 
 def test_names_of_this_process_say_so_in_workers_of_dask(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(DASK)
-    run = subprocess.run(
-        [sys.executable, script], env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    unknown, known = run.stdout.splitlines()
+    unknown, known = printed_by(DASK, tmp_path).splitlines()
     assert "PluginError" in unknown
     assert "does not exist in worker processes" in unknown
     assert known == "None"

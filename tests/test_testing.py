@@ -61,4 +61,4 @@ def test_checks_from_a_shell(arguments, code, out, error):
     run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (run.returncode, run.stdout) == (code, out)
     assert run.stderr.startswith(error)
-    assert run.stderr if code else not run.stderr
+    assert bool(run.stderr) == bool(code)

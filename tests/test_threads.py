@@ -13,7 +13,7 @@ import joblib
 import numpy as np
 import pytest
 from nets import MIXED, outputs, pictures, trainer
-from small import fitted, images, quick, weights_of
+from small import fitted, images, printed_by, quick, weights_of
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from pyconvx import _threads, activations, ops
@@ -100,13 +100,7 @@ if __name__ == "__main__":
 
 def test_dask_workers_start_no_threads(tmp_path):
     """A worker process of dask's is told to use one thread."""
-    script = tmp_path / "script.py"
-    script.write_text(DASK)
-    run = subprocess.run(
-        [sys.executable, script], env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert run.stdout == f"{[(0, 1)] * 4}\n", run.stderr
+    assert printed_by(DASK, tmp_path) == f"{[(0, 1)] * 4}\n"
 
 
 def step(solver, n):

@@ -62,12 +62,8 @@ class FittedClassifier(ImageNetwork):
 
         Raises
         ------
-        NotFittedError
-            Before `fit`.
-        ValueError, TypeError
-            If X does not fit; scikit-learn's words.
-        DivergenceError
-            If the outputs are NaN or infinite: images or weights are too large for the precision.
+        NotFittedError, ValueError, TypeError, DivergenceError
+            As `predict`.
         """
         check_is_fitted(self)
         return probabilities(self._loss(), self._outputs(X).astype(np.float64))
@@ -87,12 +83,8 @@ class FittedClassifier(ImageNetwork):
 
         Raises
         ------
-        NotFittedError
-            Before `fit`.
-        ValueError, TypeError
-            If X does not fit; scikit-learn's words.
-        DivergenceError
-            If the outputs are NaN or infinite: images or weights are too large for the precision.
+        NotFittedError, ValueError, TypeError, DivergenceError
+            As `predict`.
         """
         check_is_fitted(self)
         outputs, loss = self._outputs(X).astype(np.float64), self._loss()
@@ -116,12 +108,8 @@ class FittedClassifier(ImageNetwork):
 
         Raises
         ------
-        NotFittedError
-            Before `fit`.
-        ValueError, TypeError
-            If X does not fit; scikit-learn's words.
-        DivergenceError
-            If the outputs are NaN or infinite: images or weights are too large for the precision.
+        NotFittedError, ValueError, TypeError, DivergenceError
+            As `predict`.
         """
         check_is_fitted(self)
         outputs = self._outputs(X)

@@ -204,8 +204,7 @@ class Trainer:
         check("a running statistic", network.state_buffer)
         memory = self._memory
         memory.kept.reset()
-        x = memory.kept.take((len(self._tried), *self.samples.shape), network.dtype)
-        self.samples.take(self._tried, x, threads)
+        x = self._images(self._tried)
         check("an output", network.forward(x, network.context(False, memory.kept, threads), memory))
 
     def _record(self, epoch: Epoch) -> None:
@@ -242,8 +241,7 @@ class Trainer:
         """Train on one batch; returns its objective and the sum of its weights."""
         network, state, settings, memory = self.network, self.state, self.settings, self._memory
         memory.kept.reset()
-        x = memory.kept.take((len(rows), *self.samples.shape), network.dtype)
-        self.samples.take(self._of(self.index, rows), x, settings.n_threads)
+        x = self._images(self._of(self.index, rows))
         weights = self._of(self.weights, rows)
         weight = float(weights.sum(dtype=np.float64))
         context = network.context(
@@ -270,6 +268,12 @@ class Trainer:
             n_weights=network.n_weights, n_threads=settings.n_threads,
         )  # fmt: skip
         return value, weight
+
+    def _images(self, index: npt.NDArray[np.int64]) -> FloatArray:
+        """The samples with these numbers, in memory that is kept."""
+        x = self._memory.kept.take((len(index), *self.samples.shape), self.network.dtype)
+        self.samples.take(index, x, self.settings.n_threads)
+        return x
 
     def _of(self, array: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """The rows' entries, in memory that is kept."""
