@@ -83,9 +83,9 @@ $(VENV)/.fuzz: pyproject.toml $(VENV)/.installed
 	@touch $@
 
 fuzz: $(VENV)/.plugins $(VENV)/.fuzz
-	$(PYTEST) -q tests/test_fuzz_*.py --hypothesis-profile=nightly --hypothesis-seed=$(SEED)
+	$(PYTEST) -q tests/fuzz --hypothesis-profile=nightly --hypothesis-seed=$(SEED)
 	for target in model document checkpoint idx; do \
-	  $(BIN)/python tests/fuzz_files.py $$target $(FILE_SECONDS) || exit 1; done
+	  $(BIN)/python tests/fuzz/fuzz_files.py $$target $(FILE_SECONDS) || exit 1; done
 
 lint: $(VENV)/.plugins $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -101,7 +101,7 @@ $(VENV)/.mutation: pyproject.toml $(VENV)/.plugins
 
 mutants: $(VENV)/.mutation
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mutmut run $(if $(MUTANTS),'$(MUTANTS)')
-	$(BIN)/mutmut results --all true | $(BIN)/python tests/mutants.py
+	$(BIN)/mutmut results --all true | $(BIN)/python tests/support/mutants.py
 
 $(VENV)/.bench: $(VENV)/.installed
 	@echo "== installing the peers"
@@ -131,7 +131,7 @@ variants: debug-test no-openmp-test test-oldest
 
 debug-test:
 	$(call variant,debug,PYCONVX_DEBUG=1)
-	$(call in,debug) tests/seeded_faults.py bounds
+	$(call in,debug) tests/support/seeded_faults.py bounds
 	$(call in,debug,PYCONVX_DEBUG=1) -m pytest $(TESTS)
 
 no-openmp-test:
@@ -163,19 +163,19 @@ sanitizers: asan ubsan tsan
 asan:
 	$(call variant,asan,CC=gcc PYCONVX_SANITIZE=address)
 	$(call launcher,asan,gcc,address)
-	$(call in,asan,$(ASAN))-sanitized tests/seeded_faults.py address
-	$(call in,asan,$(ASAN))-sanitized $(SANITIZED) --ignore=tests/test_leaks.py $(TESTS)
+	$(call in,asan,$(ASAN))-sanitized tests/support/seeded_faults.py address
+	$(call in,asan,$(ASAN))-sanitized $(SANITIZED) --ignore=tests/system/test_leaks.py $(TESTS)
 
 ubsan:
 	$(call variant,ubsan,CC=gcc PYCONVX_SANITIZE=undefined)
-	$(call in,ubsan,$(UBSAN)) tests/seeded_faults.py undefined
+	$(call in,ubsan,$(UBSAN)) tests/support/seeded_faults.py undefined
 	$(call in,ubsan,$(UBSAN)) $(SANITIZED) $(TESTS)
 
 tsan:
 	$(call variant,tsan,CC=$(CLANG) PYCONVX_SANITIZE=thread)
 	$(call launcher,tsan,$(CLANG),thread)
-	$(call in,tsan,$(TSAN))-sanitized tests/seeded_faults.py thread
-	$(call in,tsan,$(TSAN))-sanitized tests/data_races.py
+	$(call in,tsan,$(TSAN))-sanitized tests/support/seeded_faults.py thread
+	$(call in,tsan,$(TSAN))-sanitized tests/support/data_races.py
 
 clean:
 	rm -rf .venv build dist mutants *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,7 +23,7 @@ WANTED = (
     "pyconvx/_ext/tile.inc",
     "pyconvx/include/pyconvx/activation.h",
     "pyconvx/py.typed",
-    "tests/oracle.py",
+    "tests/support/oracle.py",
 )
 REQUIRED = {"baseline": (), "v3": ("%ymm",), "v4": ("%zmm",)}
 

@@ -15,7 +15,7 @@ import warnings
 import numpy as np
 
 from pyconvx import CNNClassifier
-from pyconvx._threads import available_cpus
+from pyconvx._core.threads import available_cpus
 
 THREADS = (1, 2, 4, 16)
 BATCH = 32

@@ -15,8 +15,8 @@ from collections.abc import Callable
 import numpy as np
 from peak import Peak
 
+from pyconvx._core.workspace import Workspace
 from pyconvx._ext import LEVEL
-from pyconvx._workspace import Workspace
 from pyconvx.ops import convolution
 from pyconvx.ops.geometry import Window, window
 

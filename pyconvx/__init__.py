@@ -15,9 +15,9 @@ testing              checks for authors of plugins
 import importlib.metadata
 from pathlib import Path
 
-from pyconvx._show_versions import show_versions
 from pyconvx.estimators import Checkpoint, CNNClassifier, ImageScaler, load
 from pyconvx.exceptions import CheckpointError, DivergenceError, ModelFileError, PluginError
+from pyconvx.inspection.versions import show_versions
 
 __version__ = importlib.metadata.version("pyconvx")
 

@@ -21,7 +21,7 @@ from networks import GRID_FILTERS, GRID_HIDDEN, GRID_RATES, NETWORKS, Layers, sm
 from sklearn.exceptions import ConvergenceWarning
 
 from pyconvx import CNNClassifier
-from pyconvx._workspace import Workspace
+from pyconvx._core.workspace import Workspace
 from pyconvx.layers import (
     Activation,
     BatchNorm,
@@ -39,7 +39,7 @@ from pyconvx.ops import convolution
 from pyconvx.ops.geometry import window
 from pyconvx.schedules import Constant
 from pyconvx.solvers import Adam
-from pyconvx.training import Samples, Settings, Trainer, TrainingState
+from pyconvx.training import ArraySource, Trainer, TrainingOptions, TrainingState
 
 
 def build(layers: Layers) -> list[Layer]:
@@ -68,8 +68,8 @@ def train(network: str, images: int, threads: int, seconds: float, items: list[l
         trainer = Trainer(
             net, CrossEntropy(), solver, Constant(),
             TrainingState(0, np.zeros((solver.slots, net.n_trainable), np.float32)),
-            Settings(batch_size=int(batch), alpha=0.0, n_threads=threads),
-            Samples(X, shape), np.arange(images), y, np.ones(images),
+            TrainingOptions(batch_size=int(batch), alpha=0.0, n_threads=threads),
+            ArraySource(X, shape), np.arange(images), y, np.ones(images),
         )  # fmt: skip
         figures.append(images * rate(lambda trainer=trainer: trainer.run(1), seconds))
     return {"figures": figures, "parameters": net.n_parameters}

@@ -1,6 +1,6 @@
 from typing import Any
 
-from pyconvx._types import Array
+from pyconvx._core.types import Array
 
 LEVEL: str
 TAG: str

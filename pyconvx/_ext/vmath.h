@@ -5,7 +5,7 @@
  * AVX-512 give equal bits. NaN stays NaN, limits at the infinities are right, subnormals are kept.
  *
  * Largest error found, in ulp, at any level: every float from 2^-12 to 120 and millions of doubles
- * against the next longer type, normal_cdf in double against mpmath (tests/test_vmath.py holds a sample
+ * against the next longer type, normal_cdf in double against mpmath (tests/_ext/test_vmath.py holds a sample
  * to these bounds):
  *
  *                  float   double

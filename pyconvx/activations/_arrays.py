@@ -2,8 +2,8 @@
 
 import numpy.typing as npt
 
-from pyconvx._types import FloatArray
-from pyconvx.ops._arrays import as_floats, same_dtype, same_shape
+from pyconvx._core.arrays import as_floats, same_dtype, same_shape
+from pyconvx._core.types import FloatArray
 
 
 def as_triple(where: str, dy: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, ...]:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyconvx._core.arrays import as_floats
+from pyconvx._core.threads import resolve_threads
+from pyconvx._core.types import FloatArray
 from pyconvx._ext import pointwise
-from pyconvx._threads import resolve_threads
-from pyconvx._types import FloatArray
 from pyconvx.activations._arrays import as_triple
-from pyconvx.ops._arrays import as_floats
 
 DEFAULT_INITIALIZER = "he_uniform"
 # He's variance makes up for the half that a ReLU cuts off; where f passes through 0 nearly as the identity

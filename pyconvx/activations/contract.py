@@ -7,8 +7,8 @@ Nothing is called here beyond ``capsule``: whether values and gradients are righ
 import inspect
 from typing import Any, Protocol, runtime_checkable
 
+from pyconvx._core.types import FloatArray
 from pyconvx._ext import pointwise
-from pyconvx._types import FloatArray
 from pyconvx.activations.compiled import DEFAULT_INITIALIZER, CapsuleActivation
 from pyconvx.exceptions import PluginError
 from pyconvx.registry import Registry

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pyconvx._core.arrays import as_floats
+from pyconvx._core.threads import resolve_threads
+from pyconvx._core.types import FloatArray
 from pyconvx._ext import pointwise
-from pyconvx._threads import resolve_threads
-from pyconvx._types import FloatArray
 from pyconvx.activations._arrays import as_triple
-from pyconvx.ops._arrays import as_floats
 
 
 def _rows(array: FloatArray) -> FloatArray:

@@ -11,15 +11,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from pyconvx._core.threads import resolve_threads
+from pyconvx._core.types import Array, FloatArray, Shape
 from pyconvx._ext import training
-from pyconvx._threads import resolve_threads
-from pyconvx._types import Array, FloatArray, Shape
 from pyconvx.estimators import _images, _stack
 from pyconvx.estimators.predictor import network_outputs
 from pyconvx.exceptions import DivergenceError, ModelFileError
-from pyconvx.network import Memory, Network, Predictor
-from pyconvx.summary import Summary
-from pyconvx.training import Samples, TrainingState
+from pyconvx.inspection.summary import Summary
+from pyconvx.network import CompiledNetwork, Memory, Network
+from pyconvx.training import ArraySource, TrainingState
 
 FORMAT_VERSION = 1
 _BATCH_BYTES = 1 << 25  # memory of the maps that a batch of predictions may take
@@ -55,10 +55,10 @@ class ImageNetwork(BaseEstimator):
             _images.check_same_kind(self, images, name)
         return images
 
-    def _samples(self, X: Array) -> Samples:
+    def _samples(self, X: Array) -> ArraySource:
         """Rows of X as images."""
         params: Any = self
-        return Samples(X, self.input_shape_, channels_first=params.data_format == "channels_first")
+        return ArraySource(X, self.input_shape_, channels_first=params.data_format == "channels_first")
 
     def _make_network(self, X: Array, n_outputs: int) -> None:
         """A network with new weights, and training from the start."""
@@ -115,7 +115,7 @@ class ImageNetwork(BaseEstimator):
 
     def _run(self, images: Array) -> FloatArray:
         """Outputs for images that were checked."""
-        outputs = network_outputs(Predictor(self.network_, self._threads()), self._samples(images))
+        outputs = network_outputs(CompiledNetwork(self.network_, self._threads()), self._samples(images))
         if not training.all_finite(outputs.reshape(-1), 1):
             raise DivergenceError(
                 "the network's outputs are NaN or infinite: its weights, or the images, are too large for "

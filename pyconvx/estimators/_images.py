@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
-from pyconvx._types import Array, Shape
+from pyconvx._core.arrays import refuse_odd_array
+from pyconvx._core.types import Array, Shape
 from pyconvx.estimators import _parameters as rule
-from pyconvx.ops._arrays import refuse_odd_array
 
 _CHUNK = 1 << 22  # numbers that a finite check casts at a time
 

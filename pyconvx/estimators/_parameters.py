@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyconvx._numbers import require_real
+from pyconvx._core.numbers import require_real
 from pyconvx.exceptions import PluginError
 from pyconvx.registry import Registry
 

@@ -7,13 +7,13 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from pyconvx import activations, losses
-from pyconvx._types import Array, FloatArray
+from pyconvx._core.types import Array, FloatArray
 from pyconvx.estimators._base import ImageNetwork
 from pyconvx.estimators._saving import saved
 from pyconvx.estimators.predictor import CompiledPredictor
 from pyconvx.losses import CrossEntropy
 from pyconvx.losses.base import probabilities
-from pyconvx.network import Predictor
+from pyconvx.network import CompiledNetwork
 from pyconvx.persistence import StrPath, pack, write_file
 
 
@@ -142,7 +142,7 @@ class FittedClassifier(ImageNetwork):
         first = self.data_format == "channels_first"
         H, W, C = self.input_shape_
         return CompiledPredictor(
-            Predictor(self.network_, self._threads()), self._loss(), self.classes_,
+            CompiledNetwork(self.network_, self._threads()), self._loss(), self.classes_,
             (C, H, W) if first else (H, W, C), uint8=self.scales_uint8_, first=first,
         )  # fmt: skip
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from pyconvx._types import Array
+from pyconvx._core.types import Array
 from pyconvx.exceptions import ModelFileError
 from pyconvx.layers import Activation, verify_layer
 from pyconvx.layers.sequence import leaves
 from pyconvx.network import Network
 from pyconvx.persistence import Reader, Writer
-from pyconvx.training import Best, TrainingState
+from pyconvx.training import BestWeights, TrainingState
 
 NOT_SAVED = ("checkpoint", "resume")  # they say where a fit is kept, not what it learns
 _TRAINING = "training."  # what arrays of the state of training are called
@@ -171,7 +171,7 @@ def _training_state(values: dict[str, Any], arrays: dict[str, Array], network: N
         raise ModelFileError(f"the solver's memory has shape {slots.shape}, {slots.dtype}")
     best = None
     if "buffer" in found:
-        best = Best(found["buffer"], found["state_buffer"])
+        best = BestWeights(found["buffer"], found["state_buffer"])
         same = best.buffer.shape == network.buffer.shape and best.state_buffer.shape == network.state_buffer.shape
         if not same or {best.buffer.dtype, best.state_buffer.dtype} != {network.dtype}:
             raise ModelFileError("the best weights are another network's")

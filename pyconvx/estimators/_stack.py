@@ -6,7 +6,7 @@ from typing import Any
 
 from pyconvx import layers as layer_family
 from pyconvx import schedules, solvers
-from pyconvx._types import Padding, Pair, Shape
+from pyconvx._core.types import Padding, Pair, Shape
 from pyconvx.exceptions import PluginError
 from pyconvx.layers import Activation, BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D
 from pyconvx.layers.base import both

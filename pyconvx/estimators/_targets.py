@@ -11,8 +11,8 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from pyconvx._types import Array, FloatArray
-from pyconvx.ops._arrays import refuse_odd_array
+from pyconvx._core.arrays import refuse_odd_array
+from pyconvx._core.types import Array, FloatArray
 
 Codes = npt.NDArray[np.int64]
 

@@ -8,14 +8,14 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 
-from pyconvx._types import Array, FloatArray
+from pyconvx._core.types import Array, FloatArray
 from pyconvx.estimators import _stack
 from pyconvx.estimators._callbacks import FRAMES, FitTask
 from pyconvx.estimators._predictions import FittedClassifier
 from pyconvx.estimators._targets import Codes, Validation, encode, hold_out
-from pyconvx.estimators.checkpoint import Saver
+from pyconvx.estimators.checkpoint import CheckpointWriter
 from pyconvx.losses.base import value_and_gradient
-from pyconvx.training import Settings, Trainer
+from pyconvx.training import Trainer, TrainingOptions
 from pyconvx.training.trainer import Epoch
 
 
@@ -45,7 +45,7 @@ class TrainedClassifier(FittedClassifier):
         images: Array,
         labels: Array,
         epochs: int | None,
-        saver: Saver | None = None,
+        saver: CheckpointWriter | None = None,
     ) -> None:
         """Run epochs and publish what came of them; `epochs` is None for a single one of partial_fit."""
         done_before = self.n_iter_ if epochs is None else 0
@@ -86,7 +86,7 @@ class TrainedClassifier(FittedClassifier):
         epochs: int,
         task: FitTask,
         publish: Callable[[], None],
-        saver: Saver | None,
+        saver: CheckpointWriter | None,
     ) -> bool:
         """Run those that the checkpoint does not hold yet; returns whether training ended early."""
         if saver is not None:
@@ -114,7 +114,7 @@ class TrainedClassifier(FittedClassifier):
         """The loop for these rows."""
         params = self.get_params(deep=False)
         size = min(128, len(index)) if self.batch_size == "auto" else min(int(self.batch_size), len(index))
-        settings = Settings(
+        settings = TrainingOptions(
             size, self.alpha, self.learning_rate_init, self.shuffle, self.tol, self.n_iter_no_change,
             self.early_stopping, self._threads(), bool(self.verbose),
         )  # fmt: skip

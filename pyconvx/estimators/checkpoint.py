@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pyconvx._types import Array
+from pyconvx._core.types import Array
 from pyconvx.estimators import _parameters as rule
 from pyconvx.estimators._saving import restored, saved
 from pyconvx.estimators._targets import Validation
@@ -53,7 +53,7 @@ def is_checkpoint(value: Any) -> bool:
     return legal and isinstance(value.path, (str, os.PathLike))
 
 
-class Saver:
+class CheckpointWriter:
     """Writes one fit's checkpoints; the path is its own while it is open.
 
     Parameters
@@ -78,7 +78,7 @@ class Saver:
         self.done = 0
         self.stopped: bool | None = None
 
-    def __enter__(self) -> "Saver":
+    def __enter__(self) -> "CheckpointWriter":
         self._lock = _locked(self._path)
         return self
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin
 
-from pyconvx._types import Array, Padding
+from pyconvx._core.types import Array, Padding
 from pyconvx.estimators import _images
 from pyconvx.estimators._callbacks import CallbackSupportMixin, with_callbacks
 from pyconvx.estimators._parameters import check_parameters
@@ -23,7 +23,7 @@ from pyconvx.estimators._targets import (
     with_class_weight,
 )
 from pyconvx.estimators._training import TrainedClassifier
-from pyconvx.estimators.checkpoint import Checkpoint, Saver, fingerprint_of
+from pyconvx.estimators.checkpoint import Checkpoint, CheckpointWriter, fingerprint_of
 
 
 class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
@@ -287,7 +287,7 @@ class CNNClassifier(CallbackSupportMixin, ClassifierMixin, TrainedClassifier):
                 if self.checkpoint is not None:
                     start = self.network_.buffer if going_on else np.empty(0)
                     data = fingerprint_of(self, (images, labels, weights, start), validation)
-                    saver = locks.enter_context(Saver(self.checkpoint, data))
+                    saver = locks.enter_context(CheckpointWriter(self.checkpoint, data))
                 resumed = saver is not None and self.resume and saver.resume(self, found)
                 if going_on or resumed:
                     self._check_same_layers(len(found))

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from pyconvx._types import Array, FloatArray
+from pyconvx._core.types import Array, FloatArray
 from pyconvx.estimators import _images
 from pyconvx.estimators import _parameters as rule
 

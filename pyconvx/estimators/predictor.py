@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from pyconvx._types import Array, FloatArray
+from pyconvx._core.arrays import refuse_odd_array
+from pyconvx._core.types import Array, FloatArray
 from pyconvx.losses.base import probabilities
-from pyconvx.network import Predictor
-from pyconvx.ops._arrays import refuse_odd_array
-from pyconvx.training import Samples
+from pyconvx.network import CompiledNetwork
+from pyconvx.training import ArraySource
 
 
-def batch_outputs(predictor: Predictor, images: FloatArray) -> FloatArray:
+def batch_outputs(predictor: CompiledNetwork, images: FloatArray) -> FloatArray:
     """Outputs of a network for one batch, in its precision and order of axes."""
     program, x, y = predictor.program(len(images))
     np.copyto(x, images.reshape(x.shape))
@@ -21,7 +21,7 @@ def batch_outputs(predictor: Predictor, images: FloatArray) -> FloatArray:
     return y.copy()
 
 
-def network_outputs(predictor: Predictor, samples: Samples) -> FloatArray:
+def network_outputs(predictor: CompiledNetwork, samples: ArraySource) -> FloatArray:
     """Outputs of a network for all samples, a batch at a time."""
     outputs = np.empty((len(samples), *predictor.output_shape), predictor.dtype)
     for start in range(0, len(samples), predictor.rows):
@@ -49,7 +49,7 @@ class CompiledPredictor:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: CompiledNetwork,
         loss: Any,
         classes: Array,
         input_shape: tuple[int, ...],
@@ -90,7 +90,7 @@ class CompiledPredictor:
             if X.dtype == network.dtype and not self._first and 0 < len(X) <= network.rows:
                 outputs = batch_outputs(network, X)  # a few microseconds less, which shows with single images
             else:
-                samples = Samples(X, network.input_shape, channels_first=self._first)
+                samples = ArraySource(X, network.input_shape, channels_first=self._first)
                 outputs = network_outputs(network, samples)
         return probabilities(self._loss, outputs)
 

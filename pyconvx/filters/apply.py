@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyconvx._types import FloatArray, Padding
+from pyconvx._core.arrays import refuse_odd_array
+from pyconvx._core.types import FloatArray, Padding
 from pyconvx.filters.kernels import get_kernel
 from pyconvx.ops import conv2d
-from pyconvx.ops._arrays import refuse_odd_array
 
 
 def apply_filter(image: npt.ArrayLike, kernel: str | npt.ArrayLike, *, padding: Padding = "same") -> FloatArray:

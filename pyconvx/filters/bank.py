@@ -10,12 +10,13 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from pyconvx._threads import resolve_threads
-from pyconvx._types import FloatArray, Padding
+from pyconvx._core.arrays import refuse_odd_array
+from pyconvx._core.numbers import as_int
+from pyconvx._core.threads import resolve_threads
+from pyconvx._core.types import FloatArray, Padding
 from pyconvx.filters.kernels import get_kernel
 from pyconvx.ops import conv2d
-from pyconvx.ops._arrays import refuse_odd_array
-from pyconvx.ops.geometry import as_int, window
+from pyconvx.ops.geometry import window
 
 # Whatever is not float64 already is computed in float32.
 _DTYPES = [np.float32, np.float64]

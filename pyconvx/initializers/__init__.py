@@ -9,11 +9,11 @@
 A trainable kernel that starts constant is refused where networks are built, not here.
 """
 
-from .base import Initializer, registry
-from .constant import Constant, zeros
-from .dirac import Dirac
-from .orthogonal import Orthogonal
-from .variance_scaling import (
+from pyconvx.initializers.base import Initializer, registry
+from pyconvx.initializers.constant import Constant, zeros
+from pyconvx.initializers.dirac import Dirac
+from pyconvx.initializers.orthogonal import Orthogonal
+from pyconvx.initializers.variance_scaling import (
     VarianceScaling,
     he_normal,
     he_uniform,

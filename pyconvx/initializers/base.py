@@ -5,9 +5,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .._contracts import require
-from .._guard import Guard, is_foreign
-from ..registry import Registry
+from pyconvx.registry import Registry
+from pyconvx.registry.contracts import require
+from pyconvx.registry.guard import Guard, is_foreign
 
 __all__ = ["Initializer", "registry"]
 

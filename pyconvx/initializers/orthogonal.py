@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .._numbers import check_real
+from pyconvx._core.numbers import check_real
 
 __all__ = ["Orthogonal"]
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from .._numbers import check_real
+from pyconvx._core.numbers import check_real
 
 __all__ = [
     "VarianceScaling",

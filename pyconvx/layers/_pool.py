@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pyconvx._types import Pair, Shape
+from pyconvx._core.types import Pair, Shape
 from pyconvx.layers.base import cached, expect_images
 from pyconvx.ops._pool_arguments import pool_window
 from pyconvx.ops.geometry import Window, as_padding, as_pair

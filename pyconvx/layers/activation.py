@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any
 
 from pyconvx import activations
+from pyconvx._core.types import FloatArray, Shape
 from pyconvx._ext import pointwise
-from pyconvx._guard import Guard, is_foreign, read_only
-from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.base import Arrays, Context, Layer
 from pyconvx.layers.program import Program
+from pyconvx.registry.guard import Guard, is_foreign, read_only
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pyconvx._contracts import require
+from pyconvx._core.numbers import require_real
+from pyconvx._core.threads import resolve_threads
+from pyconvx._core.types import Array, FloatArray, Pair, Shape
+from pyconvx._core.workspace import Workspace
 from pyconvx._ext import random
-from pyconvx._numbers import require_real
-from pyconvx._threads import resolve_threads
-from pyconvx._types import Array, FloatArray, Pair, Shape
-from pyconvx._workspace import Workspace
 from pyconvx.ops.geometry import Window
 from pyconvx.registry import Registry
+from pyconvx.registry.contracts import require
 
 # where `cached` keeps its results: an entry of the layer's __dict__ that is no field, nor part of its state
 _REMEMBERED = "_remembered"

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pyconvx._core.arrays import same_shape
+from pyconvx._core.types import FloatArray, Shape
 from pyconvx._ext import pointwise
-from pyconvx._types import FloatArray, Shape
 from pyconvx.initializers import Constant, zeros
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
-from pyconvx.ops._arrays import same_shape
 
 
 @dataclass(frozen=True)

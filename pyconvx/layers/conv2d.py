@@ -3,12 +3,13 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
-from pyconvx._types import FloatArray, Padding, Pair, Shape
+from pyconvx._core.numbers import as_int
+from pyconvx._core.types import FloatArray, Padding, Pair, Shape
 from pyconvx.initializers import zeros
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, both, cached, expect_images
 from pyconvx.layers.program import Program
 from pyconvx.ops import convolution
-from pyconvx.ops.geometry import Window, as_int, as_padding, as_pair, window
+from pyconvx.ops.geometry import Window, as_padding, as_pair, window
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
-from pyconvx._types import FloatArray, Shape
+from pyconvx._core.arrays import same_shape
+from pyconvx._core.numbers import as_int
+from pyconvx._core.types import FloatArray, Shape
 from pyconvx.initializers import zeros
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, expect_flat
 from pyconvx.layers.program import Program
 from pyconvx.ops import _dense, _direct
-from pyconvx.ops._arrays import same_shape
-from pyconvx.ops.geometry import as_int
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
-from pyconvx._types import FloatArray, Padding, Pair, Shape
+from pyconvx._core.numbers import as_int
+from pyconvx._core.types import FloatArray, Padding, Pair, Shape
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, cached, expect_images
 from pyconvx.layers.conv2d import Conv2D
 from pyconvx.layers.program import Program
-from pyconvx.ops.geometry import Window, as_int
+from pyconvx.ops.geometry import Window
 
 
 @dataclass(frozen=True)

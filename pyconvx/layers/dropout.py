@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from pyconvx._core.types import FloatArray, Shape
 from pyconvx._ext import random
-from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.base import Arrays, Context, Layer
 from pyconvx.layers.program import Program
 

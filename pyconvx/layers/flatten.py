@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from pyconvx._types import FloatArray, Shape
+from pyconvx._core.types import FloatArray, Shape
 from pyconvx.layers.base import Arrays, Context, Layer
 from pyconvx.layers.program import Program
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from pyconvx._core.types import FloatArray, Shape
 from pyconvx._ext import pool
-from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.base import Arrays, Context, Layer, expect_images
 from pyconvx.ops._pool_arguments import pool_threads, pool_window
 from pyconvx.ops.geometry import Window

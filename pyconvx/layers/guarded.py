@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from pyconvx._guard import Guard, is_foreign, read_only
-from pyconvx._types import Array, FloatArray, Shape
+from pyconvx._core.types import Array, FloatArray, Shape
 from pyconvx.layers.base import Arrays, Context, Kind, Layer, ParameterSpec, belongs_to_forward, registry
 from pyconvx.layers.program import Program
+from pyconvx.registry.guard import Guard, is_foreign, read_only
 
 
 @dataclass(frozen=True)

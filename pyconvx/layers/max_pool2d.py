@@ -3,8 +3,8 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from pyconvx._core.types import FloatArray, Padding, Pair, Shape
 from pyconvx._ext import pool
-from pyconvx._types import FloatArray, Padding, Pair, Shape
 from pyconvx.layers._pool import check_pool, pool_view
 from pyconvx.layers.base import Arrays, Context, Layer
 from pyconvx.ops._pool_arguments import pool_threads, winner_dtype

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from pyconvx._core.types import FloatArray, Shape
 from pyconvx._ext import pointwise
-from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.activation import Activation
 from pyconvx.layers.base import Arrays, Context, Layer, belongs_to_forward, both
 from pyconvx.layers.conv2d import Conv2D

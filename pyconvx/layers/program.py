@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyconvx._threads import resolve_threads
-from pyconvx._types import Array, FloatArray, Shape
-from pyconvx._workspace import Workspace
+from pyconvx._core.threads import resolve_threads
+from pyconvx._core.types import Array, FloatArray, Shape
+from pyconvx._core.workspace import Workspace
 from pyconvx.layers.base import Arrays, Context, Layer, belongs_to_forward
 from pyconvx.ops import convolution
 from pyconvx.ops._direct import Pooled

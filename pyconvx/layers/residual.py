@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+from pyconvx._core.types import FloatArray, Shape
 from pyconvx._ext import pointwise
-from pyconvx._types import FloatArray, Shape
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
 from pyconvx.layers.program import Program
 from pyconvx.layers.sequence import (

@@ -3,7 +3,8 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from pyconvx._types import FloatArray, Padding, Pair, Shape
+from pyconvx._core.numbers import as_int
+from pyconvx._core.types import FloatArray, Padding, Pair, Shape
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
 from pyconvx.layers.conv2d import Conv2D
 from pyconvx.layers.depthwise_conv2d import DepthwiseConv2D
@@ -15,7 +16,6 @@ from pyconvx.layers.sequence import (
     sequence_forward,
     sequence_parameters,
 )
-from pyconvx.ops.geometry import as_int
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pyconvx._types import FloatArray, Shape
+from pyconvx._core.types import FloatArray, Shape
 from pyconvx.exceptions import PluginError
 from pyconvx.layers.activation import Activation
 from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec

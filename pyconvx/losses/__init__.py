@@ -6,7 +6,7 @@
 Losses start from logits: the output activation is part of them, which keeps them finite.
 """
 
-from .base import Loss, registry
-from .cross_entropy import CrossEntropy
+from pyconvx.losses.base import Loss, registry
+from pyconvx.losses.cross_entropy import CrossEntropy
 
 __all__ = ["CrossEntropy", "Loss", "registry"]

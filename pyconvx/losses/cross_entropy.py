@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._ext import pointwise, training
-from .._numbers import require_real
-from .._threads import resolve_threads
-from ..ops._arrays import FLOATS, check_array
+from pyconvx._core.arrays import FLOATS, check_array
+from pyconvx._core.numbers import require_real
+from pyconvx._core.threads import resolve_threads
+from pyconvx._ext import pointwise, training
 
 __all__ = ["CrossEntropy"]
 

@@ -3,10 +3,10 @@
 network      Network: parameters in one buffer, the passes forward and backward
 parameters   which arrays there are, in which order, and how they start
 folding      batch norm folded into the layer before it
-predictor    Predictor: a network compiled for predicting
+compiled     CompiledNetwork: a network compiled for predicting
 """
 
+from pyconvx.network.compiled import CompiledNetwork
 from pyconvx.network.network import Memory, Network
-from pyconvx.network.predictor import Predictor
 
-__all__ = ["Memory", "Network", "Predictor"]
+__all__ = ["CompiledNetwork", "Memory", "Network"]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pyconvx._types import Array
+from pyconvx._core.types import Array
 from pyconvx.layers import BatchNorm, Conv2D, Dense, DepthwiseConv2D, Layer, Residual
 from pyconvx.layers.base import Arrays
 from pyconvx.layers.sequence import below, layer_names

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyconvx._types import Array, FloatArray, Shape
-from pyconvx._workspace import Workspace, aligned_empty
+from pyconvx._core.arrays import FLOATS
+from pyconvx._core.numbers import as_int
+from pyconvx._core.types import Array, FloatArray, Shape
+from pyconvx._core.workspace import Workspace, aligned_empty
 from pyconvx.exceptions import ModelFileError
 from pyconvx.layers import Context, Layer
 from pyconvx.layers.plan import make_plan
 from pyconvx.layers.sequence import by_layer, layer_names, output_shapes
 from pyconvx.network.parameters import Layout, default_initializers, initial_values, views
-from pyconvx.ops._arrays import FLOATS
-from pyconvx.ops.geometry import as_int, check_size
+from pyconvx.ops.geometry import check_size
 
 FORMAT_VERSION = 1
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyconvx import activations, initializers
-from pyconvx._types import Array, FloatArray, Shape
+from pyconvx._core.types import Array, FloatArray, Shape
 from pyconvx.initializers import Dirac
 from pyconvx.initializers.base import draw
 from pyconvx.layers import Activation, Layer, ParameterSpec

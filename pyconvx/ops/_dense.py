@@ -3,10 +3,10 @@
 from functools import partial
 from typing import Any
 
+from pyconvx._core.threads import threads_for
+from pyconvx._core.types import FloatArray
+from pyconvx._core.workspace import Workspace
 from pyconvx._ext import dense
-from pyconvx._threads import threads_for
-from pyconvx._types import FloatArray
-from pyconvx._workspace import Workspace
 from pyconvx.ops._direct import Call
 
 

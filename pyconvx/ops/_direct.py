@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyconvx._core.threads import threads_for
+from pyconvx._core.types import FloatArray
+from pyconvx._core.workspace import Workspace
 from pyconvx._ext import conv, conv_gradient, conv_input
-from pyconvx._threads import threads_for
-from pyconvx._types import FloatArray
-from pyconvx._workspace import Workspace
 from pyconvx.ops.geometry import Window
 
 Call = Callable[[], None]  # a kernel with all its arguments

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from pyconvx._threads import resolve_threads
-from pyconvx._types import FloatArray, Padding, Pair, Shape
-from pyconvx.ops.geometry import LARGEST, Window, as_int, as_pair, check_size, window
+from pyconvx._core.numbers import as_int
+from pyconvx._core.threads import resolve_threads
+from pyconvx._core.types import FloatArray, Padding, Pair, Shape
+from pyconvx.ops.geometry import LARGEST, Window, as_pair, check_size, window
 
 # Starting a second thread costs about as much as pooling this many bytes.
 ONE_THREAD_BYTES = 512 * 1024

@@ -4,10 +4,10 @@ import math
 from functools import lru_cache, partial
 from typing import Any
 
+from pyconvx._core.threads import threads_for
+from pyconvx._core.types import FloatArray
+from pyconvx._core.workspace import Workspace, aligned_empty
 from pyconvx._ext import pointwise, pool, winograd
-from pyconvx._threads import threads_for
-from pyconvx._types import FloatArray
-from pyconvx._workspace import Workspace, aligned_empty
 from pyconvx.ops._direct import Call, Pooled
 from pyconvx.ops.geometry import Window
 

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyconvx._threads import resolve_threads
-from pyconvx._types import FloatArray, Padding, Pair
-from pyconvx._workspace import Workspace
+from pyconvx._core.arrays import as_float_array, same_dtype, same_shape
+from pyconvx._core.numbers import as_int
+from pyconvx._core.threads import resolve_threads
+from pyconvx._core.types import FloatArray, Padding, Pair
+from pyconvx._core.workspace import Workspace
 from pyconvx.ops import _direct, _winograd
-from pyconvx.ops._arrays import as_float_array, same_dtype, same_shape
 from pyconvx.ops._direct import Call, Pooled
 from pyconvx.ops._winograd import Prepared
-from pyconvx.ops.geometry import Window, as_int, check_size, window
+from pyconvx.ops.geometry import Window, check_size, window
 
 
 def _checked(

@@ -3,35 +3,13 @@
 Everything here is integers; no array is touched. `Window` is what the kernels get.
 """
 
-import operator
 from dataclasses import dataclass
 
-import numpy as np
-
-from pyconvx._types import Padding, Pair
+from pyconvx._core.numbers import as_bool, as_int
+from pyconvx._core.types import Padding, Pair
 
 # Numbers in an array: index arithmetic in the kernels is done in signed 64-bit integers, on bytes too.
 LARGEST = 2**57
-
-
-def as_int(name: str, value: object, minimum: int) -> int:
-    """An integer parameter of at least `minimum`; TypeError for bool, float and the like."""
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be an int, got {value!r}")
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{name} must be an int, got {value!r}") from None
-    if number < minimum:
-        raise ValueError(f"{name} must be >= {minimum}, got {number}")
-    return number
-
-
-def as_bool(name: str, value: object) -> bool:
-    """A switch, NumPy's too; a number or a text in its place is a slip that truth would hide."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be a bool, got {value!r}")
-    return bool(value)
 
 
 def as_pair(name: str, value: object, minimum: int) -> Pair:

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from pyconvx._core.arrays import as_float_array, refuse_odd_array, same_shape
+from pyconvx._core.numbers import as_bool
+from pyconvx._core.types import FloatArray, Padding, Pair
 from pyconvx._ext import pool
-from pyconvx._types import FloatArray, Padding, Pair
-from pyconvx.ops._arrays import as_float_array, refuse_odd_array, same_shape
 from pyconvx.ops._pool_arguments import input_shape_of, pool_threads, pool_window, winner_dtype
-from pyconvx.ops.geometry import as_bool, check_size
+from pyconvx.ops.geometry import check_size
 
 
 def max_pool2d(

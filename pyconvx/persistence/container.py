@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pyconvx._types import Array
+from pyconvx._core.types import Array
 from pyconvx.exceptions import ModelFileError
 
 FORMAT_VERSION = 1

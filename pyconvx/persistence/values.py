@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from pyconvx import activations, initializers, layers, losses, schedules, solvers
-from pyconvx._types import Array
+from pyconvx._core.types import Array
 from pyconvx.exceptions import ModelFileError, PluginError
 from pyconvx.registry import Registry
 

@@ -9,11 +9,11 @@
 Each returns a factor on learning_rate_init, a function of `Progress` alone.
 """
 
-from .base import Progress, Schedule, registry
-from .constant import Constant
-from .cosine import Cosine, OneCycle
-from .decay import Exponential, Step
-from .mlp import Adaptive, InvScaling
+from pyconvx.schedules.base import Progress, Schedule, registry
+from pyconvx.schedules.constant import Constant
+from pyconvx.schedules.cosine import Cosine, OneCycle
+from pyconvx.schedules.decay import Exponential, Step
+from pyconvx.schedules.mlp import Adaptive, InvScaling
 
 __all__ = [
     "Adaptive",

@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from .._contracts import require
-from .._guard import Guard, is_foreign
-from .._numbers import check_real
-from ..registry import Registry
+from pyconvx._core.numbers import check_real
+from pyconvx.registry import Registry
+from pyconvx.registry.contracts import require
+from pyconvx.registry.guard import Guard, is_foreign
 
 __all__ = ["Progress", "Schedule", "registry"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sklearn.base import BaseEstimator
 
-from .base import Progress
+from pyconvx.schedules.base import Progress
 
 __all__ = ["Constant"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sklearn.base import BaseEstimator
 
-from .._numbers import check_real
-from .base import Progress
+from pyconvx._core.numbers import check_real
+from pyconvx.schedules.base import Progress
 
 __all__ = ["Cosine", "OneCycle"]
 

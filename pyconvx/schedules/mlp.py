@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from sklearn.base import BaseEstimator
 
-from .._numbers import check_real
-from .base import Progress, power
+from pyconvx._core.numbers import check_real
+from pyconvx.schedules.base import Progress, power
 
 __all__ = ["Adaptive", "InvScaling"]
 

@@ -9,9 +9,9 @@ Values with parameters only: the arrays belong to the network. sgd and adam take
 scikit-learn's MLPClassifier.
 """
 
-from .adam import Adam, AdamW
-from .base import Solver, registry
-from .rmsprop import RMSprop
-from .sgd import SGD
+from pyconvx.solvers.adam import Adam, AdamW
+from pyconvx.solvers.base import Solver, registry
+from pyconvx.solvers.rmsprop import RMSprop
+from pyconvx.solvers.sgd import SGD
 
 __all__ = ["SGD", "Adam", "AdamW", "RMSprop", "Solver", "registry"]

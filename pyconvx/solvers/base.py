@@ -4,13 +4,12 @@ from typing import Any, ClassVar, Protocol
 
 import numpy.typing as npt
 
-from .._contracts import require
-from .._guard import Guard, is_foreign, read_only
-from .._numbers import require_real
-from .._threads import resolve_threads
-from ..ops._arrays import FLOATS, check_array
-from ..ops.geometry import as_int
-from ..registry import Registry
+from pyconvx._core.arrays import FLOATS, check_array
+from pyconvx._core.numbers import as_int, require_real
+from pyconvx._core.threads import resolve_threads
+from pyconvx.registry import Registry
+from pyconvx.registry.contracts import require
+from pyconvx.registry.guard import Guard, is_foreign, read_only
 
 __all__ = ["Solver", "registry"]
 

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from .._ext import training
-from .._numbers import check_real
-from .base import check_step
+from pyconvx._core.numbers import check_real
+from pyconvx._ext import training
+from pyconvx.solvers.base import check_step
 
 __all__ = ["RMSprop"]
 

@@ -8,10 +8,10 @@ Each takes a registered name or an object, returns nothing, and raises Assertion
 plugin and the reason. They need no test framework.
 """
 
-from .activation import check_activation
-from .initializer import check_initializer
-from .layer import check_layer
-from .loss import check_loss
-from .solver import check_solver
+from pyconvx.testing.activation import check_activation
+from pyconvx.testing.initializer import check_initializer
+from pyconvx.testing.layer import check_layer
+from pyconvx.testing.loss import check_loss
+from pyconvx.testing.solver import check_solver
 
 __all__ = ["check_activation", "check_initializer", "check_layer", "check_loss", "check_solver"]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..registry import Registry
+from pyconvx.registry import Registry
 
 Array = npt.NDArray[Any]
 DTYPES = (np.float32, np.float64)

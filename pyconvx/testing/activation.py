@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import registry
-from ..activations.compiled import CapsuleActivation
-from ..initializers import registry as initializers
-from ._common import (
+from pyconvx.activations import registry
+from pyconvx.activations.compiled import CapsuleActivation
+from pyconvx.initializers import registry as initializers
+from pyconvx.testing._common import (
     DTYPES,
     Array,
     call,

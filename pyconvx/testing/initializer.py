@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ..initializers import registry
-from ._common import Array, call, check_array, check_pickle, expect, subject
+from pyconvx.initializers import registry
+from pyconvx.testing._common import Array, call, check_array, check_pickle, expect, subject
 
 __all__ = ["check_initializer"]
 

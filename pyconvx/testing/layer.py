@@ -9,11 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from .._types import Shape
-from .._workspace import Workspace
-from ..initializers import registry as initializers
-from ..layers import Context, ParameterSpec, registry, verify_layer
-from ._common import DTYPES, STEP, Array, call, central_differences, check_gradient, check_pickle, expect
+from pyconvx._core.types import Shape
+from pyconvx._core.workspace import Workspace
+from pyconvx.initializers import registry as initializers
+from pyconvx.layers import Context, ParameterSpec, registry, verify_layer
+from pyconvx.testing._common import (
+    DTYPES,
+    STEP,
+    Array,
+    call,
+    central_differences,
+    check_gradient,
+    check_pickle,
+    expect,
+)
 
 __all__ = ["check_layer"]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ..losses import registry
-from ._common import (
+from pyconvx.losses import registry
+from pyconvx.testing._common import (
     DTYPES,
     Array,
     call,

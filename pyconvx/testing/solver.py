@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from ..solvers import registry
-from ._common import DTYPES, Array, call, check_pickle, expect, subject
+from pyconvx.solvers import registry
+from pyconvx.testing._common import DTYPES, Array, call, check_pickle, expect, subject
 
 __all__ = ["check_solver"]
 

@@ -1,12 +1,12 @@
 """Training: epochs, batches, early stopping. It knows networks and nothing of estimators.
 
-samples   images in whatever memory they are, handed out as batches
+batches   sources of samples: arrays in whatever memory they are, handed out as batches
 state     what goes on from epoch to epoch and from call to call: counters, curves, the solver's slots
 trainer   the loop
 """
 
-from pyconvx.training.samples import Samples
-from pyconvx.training.state import Best, TrainingState
-from pyconvx.training.trainer import Settings, Trainer
+from pyconvx.training.batches import ArraySource
+from pyconvx.training.state import BestWeights, TrainingState
+from pyconvx.training.trainer import Trainer, TrainingOptions
 
-__all__ = ["Best", "Samples", "Settings", "Trainer", "TrainingState"]
+__all__ = ["ArraySource", "BestWeights", "Trainer", "TrainingOptions", "TrainingState"]

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pyconvx._types import FloatArray
+from pyconvx._core.types import FloatArray
 from pyconvx.solvers import Solver
 
 
 @dataclass
-class Best:
+class BestWeights:
     """The weights with the best validation score so far."""
 
     buffer: FloatArray
@@ -42,7 +42,7 @@ class TrainingState:
     best_score: float = -np.inf
     loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
-    best: Best | None = None
+    best: BestWeights | None = None
 
     def copy(self) -> "TrainingState":
         """Return what `restore` takes; the best weights, which nothing writes, are shared."""

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyconvx._core.threads import resolve_threads
+from pyconvx._core.types import FloatArray
 from pyconvx._ext import random, training
-from pyconvx._threads import resolve_threads
-from pyconvx._types import FloatArray
 from pyconvx.exceptions import DivergenceError
 from pyconvx.losses.base import Loss, value_and_gradient
 from pyconvx.network import Memory, Network
 from pyconvx.schedules.base import Progress, Schedule, factor_of
 from pyconvx.solvers.base import Solver, take_step, threads_for
-from pyconvx.training.samples import Samples
-from pyconvx.training.state import Best, TrainingState
+from pyconvx.training.batches import ArraySource
+from pyconvx.training.state import BestWeights, TrainingState
 
 # A stalled run whose rate is this small ends, as in scikit-learn's MLP.
 _SMALLEST_RATE = 1e-6
@@ -32,7 +32,7 @@ _TRIED = 16
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingOptions:
     """Numbers that steer the loop; meanings as in `CNNClassifier`."""
 
     batch_size: int = 128
@@ -65,8 +65,8 @@ class Trainer:
     loss, solver, schedule : plugins
     state : TrainingState
         Continued, and changed in place.
-    settings : Settings
-    samples : Samples
+    settings : TrainingOptions
+    samples : ArraySource
     index : int64 array
         Rows to train on.
     targets, weights : arrays, one entry per row of `index`
@@ -79,8 +79,8 @@ class Trainer:
         solver: Solver,
         schedule: Schedule,
         state: TrainingState,
-        settings: Settings,
-        samples: Samples,
+        settings: TrainingOptions,
+        samples: ArraySource,
         index: npt.NDArray[np.int64],
         targets: npt.NDArray[np.int64],
         weights: FloatArray,
@@ -215,7 +215,7 @@ class Trainer:
             return
         better = state.record_score(epoch.score, settings.tol, settings.early_stopping)
         if better and settings.early_stopping:
-            state.best = Best(self.network.buffer.copy(), self.network.state_buffer.copy())
+            state.best = BestWeights(self.network.buffer.copy(), self.network.state_buffer.copy())
 
     def _epoch(self) -> float:
         """Mean of the objective over the batches of one epoch."""

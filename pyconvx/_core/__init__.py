@@ -1,0 +1,8 @@
+"""What every floor above the compiled loops needs.
+
+types      names for the types that signatures repeat
+numbers    checks of single numbers and switches
+arrays     checks of whole arrays
+threads    the one policy for threads
+workspace  memory that is taken again at every step
+"""

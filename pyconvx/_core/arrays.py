@@ -1,0 +1,83 @@
+"""Array arguments of the ops: float32 or float64, plain C order, shapes checked with both in the text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyconvx._core.types import FloatArray
+from pyconvx._ext import training
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def refuse_odd_array(name: str, value: object) -> None:
+    """TypeError for kinds of arrays that compute in another way than they look."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill it first, hidden values would be used")
+    if isinstance(value, np.matrix):
+        raise TypeError(f"{name} is a numpy.matrix; pass numpy.asarray of it")
+
+
+def as_floats(where: str, name: str, value: npt.ArrayLike) -> FloatArray:
+    """A C-contiguous, aligned array in native byte order; the value itself where it is one already.
+
+    Raises
+    ------
+    TypeError
+        If it is no array of float32 or float64.
+    """
+    refuse_odd_array(f"{where}: {name}", value)
+    array: npt.NDArray[Any] = np.asarray(value)
+    if array.dtype.newbyteorder("=") not in FLOATS:
+        raise TypeError(f"{where}: {name} must be float32 or float64, got {array.dtype}")
+    return np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def as_float_array(where: str, name: str, value: npt.ArrayLike, ndim: int) -> FloatArray:
+    """The same, of so many axes; ValueError for others, and where one but the first has length 0."""
+    array = as_floats(where, name, value)
+    if array.ndim != ndim:
+        raise ValueError(f"{where}: {name} must have {ndim} axes, got shape {array.shape}")
+    if 0 in array.shape[1:]:
+        raise ValueError(f"{where}: {name} of shape {array.shape} has a zero dimension")
+    return array
+
+
+def same_dtype(where: str, names: Sequence[str], arrays: Sequence[FloatArray]) -> None:
+    """Refuse a mix of float32 and float64: a silent cast would cost speed or precision."""
+    for name, array in zip(names[1:], arrays[1:], strict=True):
+        if array.dtype != arrays[0].dtype:
+            raise TypeError(
+                f"{where}: {names[0]} is {arrays[0].dtype}, {name} is {array.dtype}: convert one of them"
+            )
+
+
+def same_shape(where: str, name: str, array: FloatArray, expected: tuple[int, ...]) -> None:
+    """Refuse an array of another shape."""
+    if array.shape != expected:
+        raise ValueError(f"{where}: {name} must have shape {expected}, got {array.shape}")
+
+
+def check_array(
+    name: str, array: object, dtypes: Sequence[npt.DTypeLike], ndim: int, *, written: bool = False
+) -> None:
+    """Refuse what a kernel cannot take as it lies, for functions that promise not to copy."""
+    if type(array) is np.ndarray and array.ndim == ndim and array.dtype in dtypes and array.flags.carray:
+        return  # what every step asks
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a numpy array, got {type(array).__name__}")
+    if array.dtype not in dtypes:
+        raise TypeError(f"{name} must be {' or '.join(str(np.dtype(kind)) for kind in dtypes)}, got {array.dtype}")
+    if array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}")
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        raise ValueError(f"{name} of shape {array.shape} must be C-contiguous and aligned")
+    if written and not array.flags.writeable:
+        raise ValueError(f"{name} of shape {array.shape} is read-only, but it is written")
+
+
+def all_finite(array: FloatArray, n_threads: int = 1) -> bool:
+    """Whether no number of an array is NaN or infinite."""
+    return bool(training.all_finite(np.ascontiguousarray(array).reshape(-1), n_threads))

@@ -1,0 +1,65 @@
+"""Checks of single numbers and switches."""
+
+import math
+import operator
+from numbers import Real
+
+import numpy as np
+
+__all__ = ["as_bool", "as_int", "check_real", "require_real"]
+
+_PLAIN = (float, int)  # quicker to see than what else is a real number, and steps ask often
+
+
+def check_real(
+    *, above: float = -math.inf, least: float = -math.inf, below: float = math.inf, **values: object
+) -> None:
+    """Refuse values that are no finite real numbers, or out of range; the text names them.
+
+    Raises
+    ------
+    TypeError
+        For a bool, a text, and everything else that is no number.
+    ValueError
+        For NaN, infinity, and numbers that are not above `above`, at least `least` and below `below`.
+    """
+    for name, value in values.items():
+        number = require_real(name, value)
+        if above < number < below and least <= number:
+            continue
+        if not math.isfinite(number):
+            raise ValueError(f"{name} must be finite, got {value!r}")
+        if number <= above:
+            raise ValueError(f"{name} must be above {above:g}, got {value!r}")
+        text = f"at least {least:g}" + (f" and below {below:g}" if below < math.inf else "")
+        raise ValueError(f"{name} must be {text}, got {value!r}")
+
+
+def require_real(name: str, value: object) -> float:
+    """A real number as a float, infinite where it has no room there; TypeError for anything else, bools too."""
+    if type(value) not in _PLAIN and (isinstance(value, (bool, np.bool_)) or not isinstance(value, Real)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except OverflowError:  # an int of more than 308 digits
+        return math.inf if value == abs(value) else -math.inf  # type: ignore[arg-type]
+
+
+def as_int(name: str, value: object, minimum: int) -> int:
+    """An integer parameter of at least `minimum`; TypeError for bool, float and the like."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be an int, got {value!r}") from None
+    if number < minimum:
+        raise ValueError(f"{name} must be >= {minimum}, got {number}")
+    return number
+
+
+def as_bool(name: str, value: object) -> bool:
+    """A switch, NumPy's too; a number or a text in its place is a slip that truth would hide."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be a bool, got {value!r}")
+    return bool(value)

@@ -1,0 +1,61 @@
+"""A network compiled for predicting: batch norm folded, kernels transformed, every array in place."""
+
+import math
+from typing import Any
+
+from pyconvx._core.threads import resolve_threads
+from pyconvx._core.types import FloatArray
+from pyconvx.layers.program import Program
+from pyconvx.layers.sequence import numbers_written, sequence_bind
+from pyconvx.network.folding import folded
+from pyconvx.network.network import Network
+from pyconvx.ops._winograd import Prepared
+
+_BATCH_BYTES = 5 << 19  # of the maps of a batch, for each thread: they stay in its cache
+_MOST_ROWS = 256
+_MOST_PROGRAMS = 4
+
+
+class CompiledNetwork:
+    """Outputs of a network as its parameters were when the predictor was made.
+
+    Parameters
+    ----------
+    network : Network
+    n_threads : int
+        Changes no bit.
+
+    Attributes
+    ----------
+    rows : int
+        Most samples that are computed at once; memory bounds them.
+    """
+
+    def __init__(self, network: Network, n_threads: int) -> None:
+        self.input_shape, self.output_shape = network.input_shape, network.output_shape
+        self.dtype, self.n_threads = network.dtype, resolve_threads(n_threads)
+        # copies: later training must not reach what is folded and transformed now
+        own = {name: array.copy() for name, array in network.parameters.items()}
+        self._layers, self._params = folded(network.layers, own)
+        numbers = math.prod(network.input_shape) + numbers_written(self._layers, network.input_shape)
+        # where parameters do not fit a cache either, a batch reads as much of maps as of them
+        room = max(_BATCH_BYTES * self.n_threads, network.buffer.nbytes)
+        self.rows = max(1, min(_MOST_ROWS, room // (numbers * network.dtype.itemsize)))
+        self._prepared: Prepared = {}
+        self._programs: dict[int, tuple[Program, FloatArray, FloatArray]] = {}
+
+    def program(self, rows: int) -> tuple[Program, FloatArray, FloatArray]:
+        """What runs for a batch of so many rows: the program, its input and its output array."""
+        known = self._programs.get(rows)
+        if known is None:
+            if len(self._programs) >= _MOST_PROGRAMS:
+                self._programs.clear()
+            program = Program(self.n_threads, self._prepared)
+            x = program.take((rows, *self.input_shape), self.dtype)
+            known = program, x, sequence_bind(self._layers, x, self._params, program)
+            self._programs[rows] = known
+        return known
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is bound to memory of this process."""
+        return self.__dict__ | {"_prepared": {}, "_programs": {}}

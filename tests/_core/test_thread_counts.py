@@ -1,0 +1,60 @@
+"""Counts of threads by themselves; tests/system/test_threads.py has what they do."""
+
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from pyconvx._core import threads as _threads
+from pyconvx._core.threads import MAX_THREADS, available_cpus, resolve_threads, threads_for
+from pyconvx._ext import cpu
+
+
+def test_the_processors_of_the_process():
+    whole = os.sched_getaffinity(0)
+    assert available_cpus() == _threads._cpu_quota() or len(whole) < _threads._cpu_quota()
+    try:
+        os.sched_setaffinity(0, {min(whole)})
+        assert available_cpus() == 1
+        assert resolve_threads(-1) == resolve_threads(-5) == 1
+    finally:
+        os.sched_setaffinity(0, whole)
+
+
+def test_counts():
+    cpus = available_cpus()
+    assert [resolve_threads(n) for n in (1, np.int8(2), 63, 64, 65, 2**70)] == [1, 2, 63, 64, 64, MAX_THREADS]
+    assert [resolve_threads(-n) for n in range(1, cpus + 2)] == [*range(cpus, 0, -1), 1]
+    with threadpool_limits(1, user_api="openmp"):
+        assert resolve_threads(None) == 1
+
+
+@pytest.mark.skipif(not cpu.openmp(), reason="no OpenMP")
+def test_the_limit_of_openmp():
+    cpus = available_cpus()
+    for limit in (cpus, cpus + 5):
+        with threadpool_limits(limit, user_api="openmp"):
+            assert resolve_threads(None) == min(cpus, MAX_THREADS)
+
+
+def test_machines_of_many_processors(monkeypatch):
+    monkeypatch.setattr(_threads, "available_cpus", lambda: 1000)
+    monkeypatch.setattr(_threads, "cpu", SimpleNamespace(max_threads=lambda: 1000))
+    assert [resolve_threads(n) for n in (None, -1, -937, -938)] == [64, 64, 64, 63]
+
+
+@pytest.mark.parametrize("value", [True, np.True_, 2.0, "2"])
+def test_what_is_no_count(value):
+    with pytest.raises(TypeError, match=r"^n_jobs must be an int or None, got "):
+        resolve_threads(value, name="n_jobs")
+    with pytest.raises(TypeError, match=r"^n_threads must be an int or None, got "):
+        resolve_threads(value)
+    with pytest.raises(ValueError, match=r"^n_jobs must not be 0"):
+        resolve_threads(0, name="n_jobs")
+
+
+def test_little_work_takes_one_thread():
+    limit = _threads._CROSSOVER
+    assert [threads_for(n, 3) for n in (0, limit, limit + 1)] == [1, 1, 3]

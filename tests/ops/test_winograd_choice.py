@@ -1,0 +1,96 @@
+"""Which convolutions go through Winograd's transform, how exact they are, and what a network learns with them."""
+
+import itertools
+
+import numpy as np
+import pytest
+from nets import RELU, pictures, trainer
+
+from pyconvx import ops
+from pyconvx._core.workspace import Workspace
+from pyconvx.layers import Conv2D, Dense, Flatten, MaxPool2D, Residual
+from pyconvx.network import Network
+from pyconvx.ops import _direct, _winograd
+from pyconvx.ops.geometry import window
+from pyconvx.solvers import SGD
+
+
+@pytest.mark.parametrize("C", [16, 64, 256])
+def test_error(C, monkeypatch):
+    """On normal numbers, beside the direct float32 kernels; docs/kernels.md has the figures."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(shape) for shape in ((4, 16, 16, C), (3, 3, C, C), (4, 16, 16, C))]
+
+    def results(dtype):
+        x, kernel, dy = (np.float32(array).astype(dtype) for array in arrays)
+        return ops.conv2d(x, kernel, padding="same"), *ops.conv2d_backward(dy, x, kernel, padding="same")[:2]
+
+    ours, exact = results(np.float32), results(np.float64)
+    monkeypatch.setattr(_winograd, "suits", lambda *shapes: False)
+    for got, direct, true in zip(ours, results(np.float32), exact, strict=True):
+        error, usual = got - true, direct - true
+        assert error.std() < min(1.1 * usual.std(), 1e-6 * true.std())
+        assert np.abs(error).max() < min(1.1 * np.abs(usual).max(), 1e-5 * true.std())
+
+
+PLAIN = {"size": (3, 3), "C": 32, "OC": 64, "stride": 1, "dilation": 1, "groups": 1, "dtype": "f4"}
+SUITED = [{}, {"C": 16, "OC": 16}, {"C": 256, "OC": 512}, {"C": 512, "OC": 256}]
+OTHERS = [
+    {"C": 15}, {"OC": 15}, {"C": 1}, {"C": 257, "OC": 512}, {"size": (1, 1)}, {"size": (2, 2)}, {"size": (5, 5)},
+    {"size": (3, 1)}, {"stride": 2}, {"stride": (1, 2)}, {"dilation": 2}, {"dilation": (2, 1)}, {"groups": 2},
+    {"groups": 32}, {"dtype": "f8"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", [*SUITED, *OTHERS], ids=str)
+def test_chooser(case):
+    """Shapes of one sample choose the way: whatever the batch and the threads, the bits are that way's."""
+    size, C, OC, stride, dilation, groups, dtype = (PLAIN | case).values()
+    options = {"stride": stride, "dilation": dilation}
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((5, 8, 7, C)).astype(dtype)
+    kernel = rng.standard_normal((*size, C // groups, OC)).astype(dtype)
+    view = window("test", (8, 7), size, **options)
+    direct = np.empty((5, view.OH, view.OW, OC), dtype)
+    _direct.forward_call(x, kernel, None, direct, view, groups, Workspace(), 1, None, None, None)()
+    for n, threads in itertools.product((1, 5), (1, 2)):
+        y = ops.conv2d(x[:n], kernel, **options, groups=groups, n_threads=threads)
+        assert (y.tobytes() != direct[:n].tobytes()) == (case in SUITED)
+        np.testing.assert_allclose(y, direct[:n], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("size", "padding", "suited"), [
+    ((4, 4), 1, True), ((3, 3), 1, False), ((5, 5), 1, False), ((7, 7), 1, True), ((5, 5), 0, False),
+    ((6, 6), 0, True), ((1, 1), 2, False), ((2, 9), ((1, 2), (0, 0)), False), ((20, 4), ((0, 2), (3, 0)), False),
+    ((20, 6), ((0, 2), (3, 0)), True),
+])  # fmt: skip
+def test_small_maps_go_where_less_is_multiplied(size, padding, suited):
+    view = window("test", size, (3, 3), padding=padding)
+    direct = ops.conv2d(np.ones((1, *size, 1)), np.ones((3, 3, 1, 1)), padding=padding).sum()
+    tiles = -(-view.OH // 2) * -(-view.OW // 2)
+    assert (direct / (16 * tiles) >= 1.3) == suited
+    assert _winograd.suits(np.zeros((3, 3, 16, 16), np.float32), view, 1) == suited
+
+
+LAYERS = (
+    Conv2D(16, padding="same"), RELU, Conv2D(32), RELU, MaxPool2D(),
+    Residual((Conv2D(32, padding="same"), RELU)), Conv2D(16, padding=1), MaxPool2D(3), Flatten(), Dense(10),
+)  # fmt: skip
+
+
+def test_a_network_learns_the_same(monkeypatch):
+    """Two steps from the same start with Winograd, and with the direct kernels alone."""
+    X, y = pictures(30, (8, 8, 1), 10, dtype=np.float32)
+
+    def learned():
+        network = Network(LAYERS, (8, 8, 1), dtype=np.float32)
+        start = network.buffer.copy()
+        loop = trainer(network, X, y, solver=SGD(), batch_size=30, learning_rate_init=0.1)
+        loop.run(2)
+        return network.buffer - start
+
+    step = learned()
+    monkeypatch.setattr(_winograd, "suits", lambda *shapes: False)
+    expected = learned()
+    assert step.tobytes() != expected.tobytes()
+    np.testing.assert_allclose(step, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

@@ -1,0 +1,108 @@
+"""Runs every kernel on arrays beside pages that nobody may touch: one number too far ends the process.
+
+Each call is made twice on copies of its arrays, which first begin where such a page ends and then end where one
+begins; both must leave the same bytes. Importing this module sets it up, so that it can be a plugin of pytest:
+
+    PYTHONPATH=tests/support python -m pytest -p guard_pages
+"""
+
+import ctypes
+import importlib
+import mmap
+from collections import defaultdict
+from contextlib import contextmanager
+from functools import wraps
+
+import numpy as np
+
+KERNELS = (
+    "conv", "conv_gradient", "conv_input", "dense", "pointwise", "pool", "random", "training", "winograd",
+)  # fmt: skip
+PAGE, FORBIDDEN = mmap.PAGESIZE, 0  # PROT_NONE
+seen = set()  # (kernel module, function, types of its arrays) of every call so far
+_spare = defaultdict(list)  # fenced memory by its number of pages
+_mprotect = ctypes.CDLL(None, use_errno=True).mprotect
+_mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+
+
+def fenced(pages):
+    """Memory between two forbidden pages."""
+    memory = np.frombuffer(mmap.mmap(-1, (pages + 2) * PAGE), np.uint8)
+    for page in (memory.ctypes.data, memory.ctypes.data + (pages + 1) * PAGE):
+        if _mprotect(page, PAGE, FORBIDDEN):
+            raise OSError(ctypes.get_errno(), "mprotect")
+    return memory[PAGE:-PAGE]
+
+
+def pieces(arrays):
+    """(first byte, byte behind the last, arrays) of each piece of memory; arrays that share some go together."""
+    found = []
+    for array in sorted(arrays, key=lambda a: a.ctypes.data):
+        first = array.ctypes.data
+        if found and first < found[-1][1]:
+            found[-1][1] = max(found[-1][1], first + array.nbytes)
+            found[-1][2].append(array)
+        else:
+            found.append([first, first + array.nbytes, [array]])
+    return found
+
+
+@contextmanager
+def guarded(arrays, at_end):
+    """A copy of each array beside a forbidden page, by the array's id."""
+    copies, taken = {}, []
+    for first, end, members in pieces(arrays):
+        pages = max(1, -(-(end - first) // PAGE))
+        memory = _spare[pages].pop() if _spare[pages] else fenced(pages)
+        taken.append(memory)
+        start = len(memory) - (end - first) if at_end else 0
+        for array in members:
+            assert array.flags.c_contiguous
+            assert array.flags.aligned
+            copies[id(array)] = np.ndarray(array.shape, array.dtype, memory, start + array.ctypes.data - first)
+            np.copyto(copies[id(array)], array)
+    yield copies
+    for memory in taken:
+        _spare[len(memory) // PAGE].append(memory)
+
+
+def fence(kernel, module):
+    """The kernel, run at both ends of its memory."""
+
+    @wraps(kernel)
+    def call(*arguments):
+        arrays = [a for a in arguments if isinstance(a, np.ndarray)]
+        if arrays:
+            seen.add((module, kernel.__name__, *sorted({a.dtype.name for a in arrays})))
+        results = []
+        for at_end in (False, True) if arrays else (True,):
+            with guarded(arrays, at_end) as copies:
+                value = kernel(*(copies.get(id(a), a) for a in arguments))
+                results.append((value, [copies[id(a)].tobytes() for a in arrays]))
+                for array in arrays:
+                    if at_end and array.flags.writeable:
+                        np.copyto(array, copies[id(array)])
+        assert results[0] == results[-1], (kernel.__name__, [a.shape for a in arrays])
+        return value
+
+    return call
+
+
+for _name in KERNELS:
+    _module = importlib.import_module(f"pyconvx._ext.{_name}")
+    for _function, _kernel in list(vars(_module).items()):
+        if callable(_kernel) and not _function.startswith("_"):
+            setattr(_module, _function, fence(_kernel, _name))
+
+
+def unseen():
+    """Kernels that were not called in one of their forms, float32 or float64 and so on."""
+    types = {"float": "float32", "double": "float64", "uint8_t": "uint8", "int32_t": "int32"}
+    missing = []
+    for name in KERNELS:
+        for function, kernel in vars(importlib.import_module(f"pyconvx._ext.{name}")).items():
+            calls = [set(call[2:]) for call in seen if call[:2] == (name, function)]
+            for form in getattr(getattr(kernel, "__wrapped__", None), "__signatures__", ()):
+                if not any(calls_types >= {types[t] for t in form.split("|")} for calls_types in calls):
+                    missing.append((name, function, form))
+    return missing

@@ -1,0 +1,66 @@
+"""No kernel touches what lies before or behind its arrays, at any level: guard_pages.py says how this is seen."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from places import SUPPORT
+
+from pyconvx import _ext
+
+# calls with one number less than the kernel takes there to be
+TOO_FAR = (
+    "training.l2(np.ones(9), np.ones(8), 1.0, 9, 1)",
+    "pointwise.forward(pointwise.capsule('relu'), np.ones(9), np.empty(8), 1)",
+    "dense.forward(np.ones((4, 8)), np.ones((8, 64)), None, np.ones((4, 64)), None, None, np.empty(63), 1)",
+)
+if os.environ.get("PYCONVX_DEBUG") != "1":  # which looks at these indices
+    TOO_FAR += (
+        "pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), 4), np.ones((1, 4, 1)), 1)",
+        "pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), -1), np.ones((1, 4, 1)), 1)",
+    )
+SCRIPT = f"""
+import os
+import guard_pages, kernel_sizes
+import numpy as np
+from pyconvx._ext import dense, pointwise, pool, training
+
+for fault in {TOO_FAR}:
+    child = os.fork()
+    if child == 0:
+        exec(fault)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+kernel_sizes.share_little_work()
+for dtype, threads in ((np.float32, 3), (np.float64, 1)):
+    kernel_sizes.run(dtype, threads, print)
+print("not called:", guard_pages.unseen())
+"""
+
+
+@pytest.fixture(scope="module", params=_ext.AVAILABLE)
+def script(request):
+    """The script at one level: its exit code, what it printed, and its errors."""
+    done = subprocess.run(
+        [sys.executable, "-u", "-W", "error", "-c", SCRIPT],
+        env={**os.environ, "PYCONVX_ISA": request.param},
+        cwd=SUPPORT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+def test_one_number_too_far_ends_a_process(script):
+    assert script[1][: len(TOO_FAR)] == [str(-signal.SIGSEGV)] * len(TOO_FAR)
+
+
+def test_kernels_keep_to_their_arrays(script):
+    """Every kernel in every form, at all remainders of a vector."""
+    code, lines, errors = script
+    assert (code, errors) == (0, ""), lines[-1:]
+    assert lines[-1] == "not called: []"
+    assert len(lines) > 2300
