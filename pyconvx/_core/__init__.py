@@ -1,6 +1,7 @@
 """What every floor above the compiled loops needs.
 
 types      names for the types that signatures repeat
+fields     types of a dataclass's fields
 numbers    checks of single numbers and switches
 arrays     checks of whole arrays
 threads    the one policy for threads

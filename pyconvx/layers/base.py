@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pyconvx._core.fields import field_types
 from pyconvx._core.numbers import require_real
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import Array, FloatArray, Pair, Shape
@@ -138,16 +139,15 @@ class Layer:
     takes_activation: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        """Turn lists into tuples, so that the value can be hashed; refuse switches and numbers that are none."""
-        for item in dataclasses.fields(self):
-            value = _frozen(getattr(self, item.name))
+        """Turn lists into tuples, so that the value can be hashed; reject flags and numbers of another type."""
+        for name, kind in field_types(type(self)).items():
+            value = _frozen(getattr(self, name))
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if (item.type is bool and not isinstance(value, bool)) or (item.type is float and not number):
-                kind = item.type.__name__
-                raise TypeError(f"{type(self).__name__}: {item.name} must be a {kind}, got {value!r}")
-            if item.type is float and math.isinf(require_real(item.name, value)):
-                raise ValueError(f"{type(self).__name__}: {item.name} must be finite, got {value!r}")
-            object.__setattr__(self, item.name, value)
+            if (kind is bool and not isinstance(value, bool)) or (kind is float and not number):
+                raise TypeError(f"{type(self).__name__}: {name} must be a {kind.__name__}, got {value!r}")
+            if kind is float and math.isinf(require_real(name, value)):
+                raise ValueError(f"{type(self).__name__}: {name} must be finite, got {value!r}")
+            object.__setattr__(self, name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields."""
