@@ -23,8 +23,8 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 PLUGINS = plugins/pyconvx-extras plugins/pyconvx-cython-activation
 # what a compiled module is made from: a change here builds again
-SOURCES = setup.py pyproject.toml $(wildcard pyconvx/_ext/*.pyx pyconvx/_ext/*.pxd pyconvx/_ext/*.h \
-          pyconvx/_ext/*.inc pyconvx/include/pyconvx/*.h)
+SOURCES = setup.py pyproject.toml $(wildcard $(foreach kind,pyx pxd h inc,pyconvx/_ext/*.$(kind) pyconvx/_ext/*/*.$(kind)) \
+          pyconvx/include/pyconvx/*.h)
 PLUGIN_SOURCES = $(wildcard $(foreach p,$(PLUGINS),$(p)/*.py $(p)/*.toml $(p)/src/*/*.c $(p)/src/*/*.h $(p)/src/*/*.pyx))
 # the requirements of an extra, without building the package for them
 extra = $$($(BIN)/python -c "import tomllib; \

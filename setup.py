@@ -27,7 +27,7 @@ from setuptools.command.sdist import sdist
 
 SOURCE = Path("pyconvx/_ext")
 KERNELS = (
-    "conv", "conv_gradient", "conv_input", "dense", "pointwise", "pool", "random", "training", "winograd",
+    "conv", "conv_gradient", "conv_input", "conv_winograd", "dense", "pointwise", "pool", "random", "training",
 )  # fmt: skip
 DEBUG = os.environ.get("PYCONVX_DEBUG") == "1"
 DIRECTIVES = {
@@ -79,7 +79,7 @@ def extension(name, source, level="baseline", openmp=()):
         [source],
         include_dirs=["pyconvx/_ext", "pyconvx/include"],
         define_macros=[("PYCONVX_LEVEL", f'"{level}"')],
-        depends=[str(p) for p in sorted([*SOURCE.glob("*.h"), *SOURCE.glob("*.inc"), *SOURCE.glob("*.pxd")])]
+        depends=[str(p) for kind in ("h", "inc", "pxd") for p in sorted(SOURCE.rglob(f"*.{kind}"))]
         + ["pyconvx/include/pyconvx/activation.h"],
         # -march goes last, so that no CFLAGS of the builder raises or lowers a level
         extra_compile_args=[*optimisation, *sanitizer, *flags, *openmp, *LEVELS[level]],

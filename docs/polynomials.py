@@ -1,6 +1,6 @@
-"""Prints pyconvx/_ext/vmath_coefficients.h: the polynomials behind exp, log, tanh and the normal CDF.
+"""Prints pyconvx/_ext/elementwise/vmath_coefficients.h: the polynomials behind exp, log, tanh and the normal CDF.
 
-    python docs/polynomials.py > pyconvx/_ext/vmath_coefficients.h
+    python docs/polynomials.py > pyconvx/_ext/elementwise/vmath_coefficients.h
 
 Needs mpmath. Each one is the Chebyshev interpolant, in 40 digits, of the smooth factor that is
 left when the exactly known leading terms are taken out; its coefficients are then rounded to the

@@ -14,8 +14,15 @@ from pyconvx._ext import cpu
 
 MAX_THREADS = 64
 
-# Below this many multiplications a second thread costs more than it brings (docs/kernels.md).
-_CROSSOVER = 150_000
+# The most work, in what its key counts, that one thread does alone: starting a second would cost more than it
+# saves. No count of threads changes a bit of a result. Measured on two cores of an AMD Zen 4.
+ONE_THREAD = {
+    "multiplications": 150_000,  # of a convolution or a dense layer
+    "pooled bytes": 512 * 1024,  # of the larger map of a pool
+    "parameters": 32_768,  # in one pass of a solver or of weight decay
+    "logits": 4_096,  # of a loss over classes
+    "numbers": 16_384,  # of an elementwise loop; the kernels of activations have it too (_ext/tuning.h)
+}
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=cpu.before_fork, after_in_child=cpu.in_child)
@@ -70,6 +77,16 @@ def resolve_threads(n_threads: int | None, *, name: str = "n_threads") -> int:
     return min(count, MAX_THREADS)
 
 
-def threads_for(multiplications: int, n_threads: int) -> int:
-    """One thread where the work is too small to share."""
-    return n_threads if multiplications > _CROSSOVER else 1
+def threads_for(work: int, n_threads: int, unit: str = "multiplications") -> int:
+    """Return the threads for an amount of work: one if it is too small to share, else `n_threads`.
+
+    Parameters
+    ----------
+    work : int
+        How much there is to do.
+    n_threads : int
+        As `resolve_threads` returns it.
+    unit : str
+        What is counted: a key of `ONE_THREAD`.
+    """
+    return n_threads if work > ONE_THREAD[unit] else 1

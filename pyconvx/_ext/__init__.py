@@ -4,14 +4,15 @@
     conv           convolution, forward
     conv_input     its dx
     conv_gradient  its dw and db
-    winograd       3x3 convolutions with fewer products, all directions
+    conv_winograd  3x3 convolutions with fewer products, all directions
     dense          matrix products of dense layers
     pool           max, average and global average pooling
     pointwise      activations, softmax, batch normalisation
     training       losses, solver steps, batches
     random         counter-based random numbers, dropout
 
-The modules take arrays, sizes and a thread count. They check nothing: `pyconvx.ops` and the layers do.
+The modules take arrays, sizes and a thread count; `pyconvx.ops` checks them. README.md in this folder maps the
+sources.
 """
 
 import os

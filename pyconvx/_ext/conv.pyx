@@ -6,20 +6,20 @@ registers (pooled.pxd, pool_tile.h). How the convolution itself runs: direct.pxd
 Layouts: x (N, H, W, C), kernel (KH, KW, C/groups, OC), y (N, OH, OW, OC).
 """
 
-from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython.parallel cimport prange
 from libc.stdint cimport uint8_t
 
-from pyconvx._ext.direct cimport (
-    PYCONVX_ACTIVATION_TAG, Plan, Slab, Taps, activate, convolve, convolve_panels, plan, prepare,
-    pyconvx_activation, slab_of, whole_lines,
-)
-from pyconvx._ext.microkernel cimport product, real
-from pyconvx._ext.pooled cimport Pool, kept, pool_rows
-from pyconvx._ext.windows cimport Geometry, forward_geometry
+from pyconvx._ext.common.activation cimport activate, functions_in, pyconvx_activation
+from pyconvx._ext.common.align cimport whole_lines
+from pyconvx._ext.common.level cimport PYCONVX_LEVEL
+from pyconvx._ext.common.real cimport real
+from pyconvx._ext.convolution.direct cimport Plan, Slab, Taps, convolve, convolve_panels, plan, prepare, slab_of
+from pyconvx._ext.convolution.pooled cimport Pool, kept, pool_rows
+from pyconvx._ext.convolution.windows cimport Geometry, forward_geometry
+from pyconvx._ext.tile.microkernel cimport product
+from pyconvx._ext.tuning cimport POOLED_FORWARD_BAND_BYTES
 
-cdef extern from "pool_tile.h" nogil:
-    const char *PYCONVX_LEVEL
+cdef extern from "convolution/pool_tile.h" nogil:
     void pooled_product_float(const product *p, Py_ssize_t a_down, const float *A, const float *B, const float *S,
                               float *Y, uint8_t *winner, Py_ssize_t windows, Py_ssize_t lanes, Py_ssize_t vectors)
     void pooled_product_double(const product *p, Py_ssize_t a_down, const double *A, const double *B,
@@ -28,13 +28,10 @@ cdef extern from "pool_tile.h" nogil:
 
 LEVEL = PYCONVX_LEVEL.decode()
 
-cdef enum:
-    POOL_BAND = 32 * 1024     # bytes of the map before a pool that is in use: a common L1
-
 
 cdef void pool_plan(Plan *p, Geometry *g, const Pool *pool, Py_ssize_t itemsize) noexcept nogil:
     """Units of whole windows whose rows of the map fit a band of scratch; the map's strides are the band's."""
-    cdef Py_ssize_t most = max(<Py_ssize_t> 1, <Py_ssize_t> POOL_BAND // (g.out_row * itemsize))
+    cdef Py_ssize_t most = max(<Py_ssize_t> 1, POOLED_FORWARD_BAND_BYTES // (g.out_row * itemsize))
     cdef bint inside = g.h0 == 0 and g.w0 == 0 and (
         (g.OH - 1) * g.stride_h + (g.KH - 1) * g.dilation_h < g.H
         and (g.OW - 1) * g.stride_w + (g.KW - 1) * g.dilation_w < g.W)
@@ -167,13 +164,12 @@ def forward(
         kept(pool.PW, pool_w, pool_stride_w), pool.C, KH, KW, stride_h, stride_w, top, left, dilation_h,
         dilation_w, groups)
     cdef Taps taps
-    cdef const pyconvx_activation *f = NULL
+    cdef const pyconvx_activation *f = functions_in(activation)
     cdef const real *bias_data = NULL
     cdef real *after_data = NULL
     cdef uint8_t *winners = NULL
     taps.turned = False
-    if activation is not None:
-        f = <const pyconvx_activation *> PyCapsule_GetPointer(activation, PYCONVX_ACTIVATION_TAG)
+    if f != NULL:
         after_data = &after[0, 0, 0, 0]
     if bias is not None:
         bias_data = &bias[0]

@@ -13,28 +13,25 @@ from cython.parallel cimport prange
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
-from pyconvx._ext.microkernel cimport (
-    Panels, panel_channels, panel_vectors, panels_of, product, product_rows, real,
+from pyconvx._ext.common.align cimport whole_lines
+from pyconvx._ext.common.level cimport PYCONVX_LEVEL
+from pyconvx._ext.common.real cimport real
+from pyconvx._ext.common.shapes cimport expect_row
+from pyconvx._ext.convolution.pooled cimport Pool, kept, spread_rows
+from pyconvx._ext.convolution.windows cimport Geometry, Span, forward_geometry, inside, whole_windows
+from pyconvx._ext.tile.microkernel cimport Panels, panel_channels, panel_vectors, panels_of, product, product_rows
+from pyconvx._ext.tuning cimport (
+    GRADIENT_DEPTHWISE_PIXELS, GRADIENT_FEW_CHANNELS, GRADIENT_GATHER_BYTES, GRADIENT_PASS_BYTES,
+    GRADIENT_PASS_SAMPLES, GRADIENT_ROWS_BYTES, GRADIENT_SMALL_BYTES, POOLED_GRADIENT_BAND_BYTES, SUM_BLOCKS,
 )
-from pyconvx._ext.pooled cimport Pool, kept, spread_rows
-from pyconvx._ext.shapes cimport expect_row
-from pyconvx._ext.windows cimport Geometry, Span, forward_geometry, inside, whole_windows
 
-cdef extern from "depthwise.h" nogil:
-    const char *PYCONVX_LEVEL
+cdef extern from "tile/depthwise.h" nogil:
     void depthwise_gradient_float(const product *p, const float *x, const float *dy, float *dw,
                                   Py_ssize_t taps, Py_ssize_t channels)
     void depthwise_gradient_double(const product *p, const double *x, const double *dy, double *dw,
                                    Py_ssize_t taps, Py_ssize_t channels)
 
 LEVEL = PYCONVX_LEVEL.decode()
-
-cdef enum:
-    SMALL_GRADIENT = 256 * 1024   # up to here dw is summed in sample blocks, above in tiles
-    SMALL_CHANNELS = 8            # input channels below which windows are gathered first
-    POOL_BAND = 24 * 1024         # bytes of gathered windows and of dy's map in use: most of a common L1
-    BLOCKS = 16                   # sample blocks of a small gradient
-    PIECE = 8                     # pixels of a depthwise convolution that every tap meets in turn
 
 
 cdef struct Gradient:
@@ -51,11 +48,6 @@ cdef struct Gradient:
     Py_ssize_t band, map              # numbers of dy's map: a thread's, and the whole where it is needed
 
 
-cdef inline Py_ssize_t whole_lines(Py_ssize_t numbers) noexcept nogil:
-    """Rounded up to whole cache lines, so that what comes behind is aligned."""
-    return (numbers + 15) // 16 * 16
-
-
 cdef Gradient gradient_plan(const Geometry *f, const Pool *pool, Py_ssize_t itemsize) noexcept nogil:
     """Tiles, passes and blocks: functions of the shapes only, since blocks decide the order of sums."""
     cdef Gradient g
@@ -64,22 +56,23 @@ cdef Gradient gradient_plan(const Geometry *f, const Pool *pool, Py_ssize_t item
     g.f, g.pool = f[0], pool[0]
     g.pooled = pool.KH * pool.KW > 1
     g.panels = panels_of(ocg, cg, itemsize)
-    g.gather = cg < SMALL_CHANNELS and f.groups == 1
+    g.gather = cg < GRADIENT_FEW_CHANNELS and f.groups == 1
     g.padded = not f.depthwise and ocg % g.panels.lanes != 0
     g.group = g.panels.total * g.panels.lanes if g.padded else ocg
     g.pixel = f.groups * g.group
     g.size = taps * cg * f.OC
     g.units = 1 if f.depthwise else g.panels.count if g.gather else taps * f.groups * g.panels.count
-    g.by_samples = g.gather or f.depthwise or g.size * itemsize <= SMALL_GRADIENT
-    g.blocks = min(<Py_ssize_t> BLOCKS, f.N)
-    g.samples = min(max(<Py_ssize_t> 1, 512 * 1024 // sample), <Py_ssize_t> 8)
-    g.rows = f.OH if sample <= 512 * 1024 else max(<Py_ssize_t> 1, f.OH * 256 * 1024 // sample)
+    g.by_samples = g.gather or f.depthwise or g.size * itemsize <= GRADIENT_SMALL_BYTES
+    g.blocks = min(<Py_ssize_t> SUM_BLOCKS, f.N)
+    g.samples = min(max(<Py_ssize_t> 1, GRADIENT_PASS_BYTES // sample), GRADIENT_PASS_SAMPLES)
+    g.rows = (f.OH if sample <= GRADIENT_PASS_BYTES
+              else max(<Py_ssize_t> 1, f.OH * GRADIENT_ROWS_BYTES // sample))
     g.columns = 0
     if g.gather:
         g.samples = 1
-        g.rows = min(f.OH, max(<Py_ssize_t> 1, 65536 // (taps * f.C * f.OW * itemsize)))
+        g.rows = min(f.OH, max(<Py_ssize_t> 1, GRADIENT_GATHER_BYTES // (taps * f.C * f.OW * itemsize)))
         if g.pooled:
-            g.rows = min(g.rows, <Py_ssize_t> POOL_BAND // ((taps * f.C + g.pixel) * f.OW * itemsize))
+            g.rows = min(g.rows, POOLED_GRADIENT_BAND_BYTES // ((taps * f.C + g.pixel) * f.OW * itemsize))
     if g.pooled:        # whole windows
         g.rows = min(pool.PH, max(<Py_ssize_t> 1, g.rows // pool.stride_h)) * pool.stride_h
     if g.gather:
@@ -175,7 +168,8 @@ cdef void depthwise_rows(const Gradient *g, const real *x, const real *dy, real 
     cdef const Geometry *f = &g.f
     cdef Span all = whole_windows(-f.w0, (f.KW - 1) * f.dilation_w, f.stride_w, f.W, f.OW), seen, part
     cdef bint three = f.KW == 3 and f.stride_w == 1 and f.dilation_w == 1
-    cdef Py_ssize_t oh, kh, kw, h, i, pieces = (all.end - all.first + PIECE - 1) // PIECE
+    cdef Py_ssize_t oh, kh, kw, h, i
+    cdef Py_ssize_t pieces = (all.end - all.first + GRADIENT_DEPTHWISE_PIXELS - 1) // GRADIENT_DEPTHWISE_PIXELS
     for oh in range(row0, row0 + rows):
         for i in range(-1, pieces + 1):     # before the whole windows, pieces of them, behind them
             part.first = all.first + (all.end - all.first) * i // pieces if 0 <= i < pieces else all.end
@@ -392,7 +386,7 @@ def backward_bias(
 ):
     """dbias += dy summed over samples and pixels, in at most 16 fixed blocks of samples."""
     cdef Py_ssize_t N = dy.shape[0], P = dy.shape[1], OC = dy.shape[2], t
-    cdef Py_ssize_t blocks = min(<Py_ssize_t> BLOCKS, N)
+    cdef Py_ssize_t blocks = min(<Py_ssize_t> SUM_BLOCKS, N)
     expect_row("the gradient of bias", dbias.shape, OC)
     with nogil:
         if n_threads == 1:

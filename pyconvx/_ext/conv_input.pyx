@@ -10,14 +10,13 @@ from cython.parallel cimport prange
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
-from pyconvx._ext.direct cimport Plan, Taps, convolve, convolve_panels, plan, prepare, whole_lines
-from pyconvx._ext.microkernel cimport real
-from pyconvx._ext.pooled cimport Pool, kept, spread_rows
-from pyconvx._ext.scatter cimport Scatter, few_channels, scatter_pack, scatter_part, scatter_plan
-from pyconvx._ext.windows cimport Geometry, forward_geometry
-
-cdef extern from "microkernel.h" nogil:
-    const char *PYCONVX_LEVEL
+from pyconvx._ext.common.align cimport whole_lines
+from pyconvx._ext.common.level cimport PYCONVX_LEVEL
+from pyconvx._ext.common.real cimport real
+from pyconvx._ext.convolution.direct cimport Plan, Taps, convolve, convolve_panels, plan, prepare
+from pyconvx._ext.convolution.pooled cimport Pool, kept, spread_rows
+from pyconvx._ext.convolution.scatter cimport Scatter, few_channels, scatter_pack, scatter_part, scatter_plan
+from pyconvx._ext.convolution.windows cimport Geometry, forward_geometry
 
 LEVEL = PYCONVX_LEVEL.decode()
 

@@ -1,6 +1,6 @@
 """The processor's instruction-set level and OpenMP's limits; compiled for the baseline only."""
 
-cdef extern from "cpu.h" nogil:
+cdef extern from "common/cpu.h" nogil:
     const char *cpu_level()
     int openmp_max_threads()
     int openmp_version()

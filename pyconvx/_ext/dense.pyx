@@ -8,36 +8,27 @@ Layouts: x (N, I), w (I, O), y (N, O). Every cell is summed in index order, what
 read as they lie; those whose rows are no whole vectors are copied first, w^T a slab at a time where it is used.
 """
 
-from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython.parallel cimport prange
 from libc.string cimport memcpy, memset
 
-from pyconvx._ext.microkernel cimport (
-    VECTOR_BYTES, Panels, pack_rows, panel_channels, panel_vectors, panels_at, product, product_rows, real,
+from pyconvx._ext.common.activation cimport activate, functions_in, pyconvx_activation
+from pyconvx._ext.common.level cimport PYCONVX_LEVEL
+from pyconvx._ext.common.real cimport real
+from pyconvx._ext.common.shapes cimport expect_matrix, expect_row
+from pyconvx._ext.tile.microkernel cimport (
+    VECTOR_BYTES, Panels, pack_rows, panel_channels, panel_vectors, panels_at, product, product_rows,
 )
-from pyconvx._ext.shapes cimport expect_matrix, expect_row
+from pyconvx._ext.tuning cimport (
+    DENSE_PASS_SAMPLES, DENSE_SLAB_BYTES, DENSE_UNIT_ROWS, TILE_NARROW_VECTORS, TILE_WIDE_VECTORS,
+)
 
-cdef extern from "microkernel.h" nogil:
-    const char *PYCONVX_LEVEL
-
-cdef extern from "transpose.h" nogil:
+cdef extern from "tile/transpose.h" nogil:
     void transpose_float(const float *source, Py_ssize_t stride, float *out, Py_ssize_t rows, Py_ssize_t lanes,
                          Py_ssize_t width)
     void transpose_double(const double *source, Py_ssize_t stride, double *out, Py_ssize_t rows, Py_ssize_t lanes,
                           Py_ssize_t width)
 
-cdef extern from "pyconvx/activation.h" nogil:
-    const char *PYCONVX_ACTIVATION_TAG
-    ctypedef struct pyconvx_activation:
-        void (*f_float)(const float *x, float *y, Py_ssize_t n) noexcept nogil
-        void (*f_double)(const double *x, double *y, Py_ssize_t n) noexcept nogil
-
 LEVEL = PYCONVX_LEVEL.decode()
-
-cdef enum:
-    SLAB = 32 * 1024      # bytes of a panel of the right matrix in use at a time
-    ROWS = 24             # rows of a unit of work: whole tiles for every height
-    SAMPLES = 256         # samples that a pass of dw covers
 
 
 cdef struct Product:
@@ -56,12 +47,13 @@ cdef Product plan(Py_ssize_t M, Py_ssize_t K, Py_ssize_t columns, Py_ssize_t ite
     cdef Product g
     g.M, g.K = M, K
     g.a_m, g.a_k = K, 1
-    g.row_blocks = (M + ROWS - 1) // ROWS
+    g.row_blocks = (M + DENSE_UNIT_ROWS - 1) // DENSE_UNIT_ROWS
     g.transposed = g.by_rows = False
     # few rows need many vectors across, or too few sums are under way
-    g.panels = panels_at(columns, 2 if VECTOR_BYTES == 32 and M > 3 else 4, itemsize)
+    g.panels = panels_at(columns, TILE_NARROW_VECTORS if VECTOR_BYTES == 32 and M > 3 else TILE_WIDE_VECTORS,
+                         itemsize)
     g.b_k = row_of(&g)
-    g.slab = max(<Py_ssize_t> 1, SLAB // <Py_ssize_t> (g.panels.vectors * VECTOR_BYTES))
+    g.slab = max(<Py_ssize_t> 1, DENSE_SLAB_BYTES // (g.panels.vectors * VECTOR_BYTES))
     return g
 
 
@@ -91,8 +83,8 @@ cdef void multiply_part(const Product *g, const real *a, const real *b, const re
         p.T = min(g.slab, g.K - k)
         for panel in range(first_panel, end_panel):
             skipped = 0 if g.by_rows else panel * g.row_blocks
-            first = ROWS * max(<Py_ssize_t> 0, low - skipped)
-            end = min(g.M, ROWS * min(g.row_blocks, high - skipped))
+            first = DENSE_UNIT_ROWS * max(<Py_ssize_t> 0, low - skipped)
+            end = min(g.M, DENSE_UNIT_ROWS * min(g.row_blocks, high - skipped))
             column = panel * g.panels.vectors * g.panels.lanes
             lanes, vectors = panel_channels(&g.panels, panel), panel_vectors(&g.panels, panel)
             if g.transposed:
@@ -167,13 +159,11 @@ def forward(
     cdef const real *bias_data = NULL
     cdef const real *rows
     cdef real *start = &scratch[0]
-    cdef const pyconvx_activation *f = NULL
+    cdef const pyconvx_activation *f = functions_in(activation)
     expect_matrix("weights", w.shape, x.shape[1], y.shape[1])
     if bias is not None:
         expect_row("bias", bias.shape, y.shape[1])
         bias_data = &bias[0]
-    if activation is not None:
-        f = <const pyconvx_activation *> PyCapsule_GetPointer(activation, PYCONVX_ACTIVATION_TAG)
     with nogil:
         memset(start, 0, row_of(&g) * sizeof(real))
         if bias_data != NULL:
@@ -181,10 +171,7 @@ def forward(
         rows = whole_rows(&w[0, 0], g.K, &g, start + row_of(&g))
         multiply(&g, &x[0, 0], rows, start, 1, &y[0, 0], <real *> NULL, n_threads)
         if f != NULL:       # a few thousand numbers: not worth a parallel region
-            if real is float:
-                f.f_float(&y[0, 0], &after[0, 0], g.M * g.panels.channels)
-            else:
-                f.f_double(&y[0, 0], &after[0, 0], g.M * g.panels.channels)
+            activate(f, &y[0, 0], &after[0, 0], g.M * g.panels.channels)
 
 
 cdef Product input_plan(Py_ssize_t N, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t itemsize) noexcept nogil:
@@ -224,7 +211,7 @@ cdef Product weights_plan(Py_ssize_t N, Py_ssize_t inputs, Py_ssize_t outputs, P
     """x (N, I) turned, as it lies, times dy (N, O)."""
     cdef Product g = plan(inputs, N, outputs, itemsize)
     g.a_m, g.a_k = 1, inputs
-    g.slab = SAMPLES
+    g.slab = DENSE_PASS_SAMPLES
     # cores that write alternate stretches of a row fetch one another's lines ahead of use
     g.by_rows = True
     return g

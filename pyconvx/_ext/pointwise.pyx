@@ -16,33 +16,23 @@ from cpython.pycapsule cimport (
 )
 from cython.parallel cimport prange
 
-from pyconvx._ext.shapes cimport expect_like, expect_row
+from pyconvx._ext.common.activation cimport (
+    PYCONVX_ACTIVATION_ABI, PYCONVX_ACTIVATION_TAG, PYCONVX_FROM_OUTPUT, PYCONVX_NON_DECREASING,
+    pyconvx_activation,
+)
+from pyconvx._ext.common.level cimport PYCONVX_LEVEL
+from pyconvx._ext.common.real cimport real
+from pyconvx._ext.common.shapes cimport expect_like, expect_row
+from pyconvx._ext.tuning cimport ACTIVATION_CHUNK, ELEMENTWISE_ONE_THREAD, SUM_BLOCKS
 
-cdef extern from *:
-    """
-    #ifndef PYCONVX_LEVEL
-    #define PYCONVX_LEVEL "baseline"
-    #endif
-    """
-    const char *PYCONVX_LEVEL
-
-cdef extern from "activations.h" nogil:
-    const char *PYCONVX_ACTIVATION_TAG
-    unsigned int PYCONVX_ACTIVATION_ABI, PYCONVX_FROM_OUTPUT, PYCONVX_NON_DECREASING
-    ctypedef struct pyconvx_activation:
-        unsigned int abi
-        unsigned int flags
-        void (*f_float)(const float *x, float *y, Py_ssize_t n) noexcept nogil
-        void (*df_float)(const float *v, const float *dy, float *dx, Py_ssize_t n) noexcept nogil
-        void (*f_double)(const double *x, double *y, Py_ssize_t n) noexcept nogil
-        void (*df_double)(const double *v, const double *dy, double *dx, Py_ssize_t n) noexcept nogil
+cdef extern from "elementwise/activations.h" nogil:
     ctypedef struct named_activation:
         const char *name
     const named_activation *BUILT_INS
     const Py_ssize_t N_BUILT_INS
     const pyconvx_activation *find_built_in(const char *name)
 
-cdef extern from "softmax.h" nogil:
+cdef extern from "elementwise/softmax.h" nogil:
     void row_softmax_float(const float *x, float *y, Py_ssize_t n)
     void row_softmax_double(const double *x, double *y, Py_ssize_t n)
     void row_log_softmax_float(const float *x, float *y, Py_ssize_t n)
@@ -52,7 +42,7 @@ cdef extern from "softmax.h" nogil:
     void row_log_softmax_gradient_float(const float *y, const float *dy, float *dx, Py_ssize_t n)
     void row_log_softmax_gradient_double(const double *y, const double *dy, double *dx, Py_ssize_t n)
 
-cdef extern from "norm.h" nogil:
+cdef extern from "elementwise/norm.h" nogil:
     Py_ssize_t norm_width(Py_ssize_t C)
     void norm_moments_float(const float *x, const double *origin, double *sums, Py_ssize_t n, Py_ssize_t C)
     void norm_apply_float(const float *x, const float *mean, const float *scale, const float *shift,
@@ -69,10 +59,6 @@ cdef extern from "norm.h" nogil:
     void norm_gradient_double(const double *x, const double *dy, const double *factors, double *dx, Py_ssize_t n,
                               Py_ssize_t C)
 
-ctypedef fused real:
-    float
-    double
-
 LEVEL = PYCONVX_LEVEL.decode()
 TAG = PYCONVX_ACTIVATION_TAG.decode()
 ABI = PYCONVX_ACTIVATION_ABI
@@ -80,14 +66,9 @@ FROM_OUTPUT = PYCONVX_FROM_OUTPUT
 NON_DECREASING = PYCONVX_NON_DECREASING
 NAMES = tuple([BUILT_INS[i].name.decode() for i in range(N_BUILT_INS)])
 
-cdef enum:
-    CHUNK = 4096              # numbers that a call of an activation covers: three arrays of them fit L1 or L2
-    SMALL = 16 * 1024         # numbers below which a second thread costs more than it saves
-    BLOCKS = 16               # blocks of samples in a sum
-
 
 cdef inline Py_ssize_t useful_threads(Py_ssize_t size, Py_ssize_t n_threads) noexcept nogil:
-    return 1 if size < SMALL else n_threads
+    return 1 if size < ELEMENTWISE_ONE_THREAD else n_threads
 
 
 # --- compiled activations -------------------------------------------------------------------------
@@ -132,10 +113,10 @@ def flags(capsule):
 
 cdef void forward_part(const pyconvx_activation *a, const real *x, real *y, Py_ssize_t n,
                        Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
-    cdef Py_ssize_t chunks = (n + CHUNK - 1) // CHUNK, i, start, size
+    cdef Py_ssize_t chunks = (n + ACTIVATION_CHUNK - 1) // ACTIVATION_CHUNK, i, start, size
     for i in range(chunks * t // parts, chunks * (t + 1) // parts):
-        start = i * CHUNK
-        size = min(<Py_ssize_t> CHUNK, n - start)
+        start = i * ACTIVATION_CHUNK
+        size = min(ACTIVATION_CHUNK, n - start)
         if real is float:
             a.f_float(x + start, y + start, size)
         else:
@@ -163,10 +144,10 @@ def forward(
 
 cdef void backward_part(const pyconvx_activation *a, const real *v, const real *dy, real *dx, Py_ssize_t n,
                         Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
-    cdef Py_ssize_t chunks = (n + CHUNK - 1) // CHUNK, i, start, size
+    cdef Py_ssize_t chunks = (n + ACTIVATION_CHUNK - 1) // ACTIVATION_CHUNK, i, start, size
     for i in range(chunks * t // parts, chunks * (t + 1) // parts):
-        start = i * CHUNK
-        size = min(<Py_ssize_t> CHUNK, n - start)
+        start = i * ACTIVATION_CHUNK
+        size = min(ACTIVATION_CHUNK, n - start)
         if real is float:
             a.df_float(v + start, dy + start, dx + start, size)
         else:
@@ -295,7 +276,7 @@ def log_softmax_backward(
 
 cdef inline Py_ssize_t blocks_of(Py_ssize_t N) noexcept nogil:
     """Blocks of consecutive samples that a sum over N samples is cut into."""
-    return min(<Py_ssize_t> BLOCKS, N)
+    return min(<Py_ssize_t> SUM_BLOCKS, N)
 
 
 def norm_scratch(Py_ssize_t N, Py_ssize_t C):
@@ -470,10 +451,10 @@ def batch_norm_backward(
 
 cdef void add_part(const real *x, const real *y, real *out, real *after, const pyconvx_activation *a, Py_ssize_t n,
                    Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
-    cdef Py_ssize_t chunks = (n + CHUNK - 1) // CHUNK, i, j, start, size
+    cdef Py_ssize_t chunks = (n + ACTIVATION_CHUNK - 1) // ACTIVATION_CHUNK, i, j, start, size
     for i in range(chunks * t // parts, chunks * (t + 1) // parts):
-        start = i * CHUNK
-        size = min(<Py_ssize_t> CHUNK, n - start)
+        start = i * ACTIVATION_CHUNK
+        size = min(ACTIVATION_CHUNK, n - start)
         for j in range(start, start + size):
             out[j] = x[j] + y[j]
         if a == NULL:

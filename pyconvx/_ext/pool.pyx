@@ -9,17 +9,11 @@ from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memset
 
-from pyconvx._ext.shapes cimport expect_like, expect_matrix
+from pyconvx._ext.common.level cimport PYCONVX_LEVEL
+from pyconvx._ext.common.real cimport real
+from pyconvx._ext.common.shapes cimport expect_like, expect_matrix
 
-cdef extern from *:
-    """
-    #ifndef PYCONVX_LEVEL
-    #define PYCONVX_LEVEL "baseline"
-    #endif
-    """
-    const char *PYCONVX_LEVEL
-
-cdef extern from "pool.h" nogil:
+cdef extern from "pooling/pool.h" nogil:
     ctypedef struct pool_window:
         Py_ssize_t row, column, rows, columns, first, next_row
     void pool_mean_f32(const float *x, pool_window w, float count, float *y, Py_ssize_t C)
@@ -38,10 +32,6 @@ cdef extern from "pool.h" nogil:
                                Py_ssize_t C)
 
 LEVEL = PYCONVX_LEVEL.decode()
-
-ctypedef fused real:
-    float
-    double
 
 ctypedef fused tap:
     uint8_t

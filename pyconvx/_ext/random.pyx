@@ -7,21 +7,11 @@ sample; its elements are numbered from it (a counter-based generator).
 from cython.parallel import prange
 from libc.stdint cimport int64_t, uint64_t
 
-from pyconvx._ext.shapes cimport expect_matrix, expect_row
-
-cdef extern from *:
-    """
-    #ifndef PYCONVX_LEVEL
-    #define PYCONVX_LEVEL "baseline"
-    #endif
-    """
-    const char *PYCONVX_LEVEL
+from pyconvx._ext.common.level cimport PYCONVX_LEVEL
+from pyconvx._ext.common.real cimport real
+from pyconvx._ext.common.shapes cimport expect_matrix, expect_row
 
 LEVEL = PYCONVX_LEVEL.decode()
-
-ctypedef fused real:
-    float
-    double
 
 cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15
 

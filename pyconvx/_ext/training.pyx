@@ -9,42 +9,33 @@ from cython.parallel import prange
 from libc.math cimport INFINITY, sqrt, sqrtf
 from libc.stdint cimport int64_t, uint8_t
 
+from pyconvx._ext.common.level cimport PYCONVX_LEVEL
+from pyconvx._ext.common.real cimport real
+from pyconvx._ext.tuning cimport LONG_SUM_LANES, ROW_LANES, SUM_BLOCKS
+
 cdef extern from *:
     """
-    #ifndef PYCONVX_LEVEL
-    #define PYCONVX_LEVEL "baseline"
-    #endif
     /* Buffers lie anywhere, and loops that stream through memory pay three times for 64-byte vectors that
        straddle cache lines; 32-byte ones cost nothing where all is aligned. */
     #if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
     #pragma GCC target("prefer-vector-width=256")
     #endif
     """
-    const char *PYCONVX_LEVEL
 
-cdef extern from "arith.h" nogil:
+cdef extern from "common/arith.h" nogil:
     float pyconvx_fmaf(float a, float b, float c)
     double pyconvx_fma(double a, double b, double c)
 
-cdef extern from "vmath.h" nogil:
+cdef extern from "elementwise/vmath.h" nogil:
     double exp "vm_exp_double"(double x)
     double log "vm_log_double"(double x)
 
 LEVEL = PYCONVX_LEVEL.decode()
 
-ctypedef fused real:
-    float
-    double
-
 ctypedef fused pixel:
     uint8_t
     float
     double
-
-cdef enum:
-    BLOCKS = 16  # of a sum over rows or elements: a fixed number, never that of the threads
-    LANES = 16   # partial sums within a row
-    WIDE = 64    # partial sums within a block of a long array: enough to hide the latency of an addition
 
 
 cdef int expect_below(str name, const int64_t *numbers, Py_ssize_t n, Py_ssize_t limit) except -1:
@@ -207,21 +198,21 @@ def rmsprop(
 # --- sums and checks over flat arrays ---------------------------------------------------------------
 
 cdef double l2_block(const real *w, real *g, Py_ssize_t n, real scale) noexcept nogil:
-    """g += scale w; the sum of squares of w in double, through WIDE partial sums added in order."""
-    cdef double[WIDE] lane
+    """g += scale w; the sum of squares of w in double, through LONG_SUM_LANES partial sums added in order."""
+    cdef double[LONG_SUM_LANES] lane
     cdef double total = 0.0
-    cdef Py_ssize_t i, k, whole = n // WIDE
-    for k in range(WIDE):
+    cdef Py_ssize_t i, k, whole = n // LONG_SUM_LANES
+    for k in range(LONG_SUM_LANES):
         lane[k] = 0.0
     for i in range(whole):
-        for k in range(WIDE):
-            lane[k] = pyconvx_fma(w[i * WIDE + k], w[i * WIDE + k], lane[k])
-        for k in range(WIDE):
-            g[i * WIDE + k] = fma(scale, w[i * WIDE + k], g[i * WIDE + k])
-    for i in range(whole * WIDE, n):
-        lane[i - whole * WIDE] = pyconvx_fma(w[i], w[i], lane[i - whole * WIDE])
+        for k in range(LONG_SUM_LANES):
+            lane[k] = pyconvx_fma(w[i * LONG_SUM_LANES + k], w[i * LONG_SUM_LANES + k], lane[k])
+        for k in range(LONG_SUM_LANES):
+            g[i * LONG_SUM_LANES + k] = fma(scale, w[i * LONG_SUM_LANES + k], g[i * LONG_SUM_LANES + k])
+    for i in range(whole * LONG_SUM_LANES, n):
+        lane[i - whole * LONG_SUM_LANES] = pyconvx_fma(w[i], w[i], lane[i - whole * LONG_SUM_LANES])
         g[i] = fma(scale, w[i], g[i])
-    for k in range(WIDE):
+    for k in range(LONG_SUM_LANES):
         total += lane[k]
     return total
 
@@ -230,9 +221,9 @@ cdef void l2_part(
     const real *w, real *g, Py_ssize_t n, real scale, double *sums, Py_ssize_t t, Py_ssize_t parts
 ) noexcept nogil:
     cdef Py_ssize_t b, start
-    for b in range(BLOCKS * t // parts, BLOCKS * (t + 1) // parts):
-        start = cut(n, b, BLOCKS)
-        sums[b] = l2_block(w + start, g + start, cut(n, b + 1, BLOCKS) - start, scale)
+    for b in range(SUM_BLOCKS * t // parts, SUM_BLOCKS * (t + 1) // parts):
+        start = cut(n, b, SUM_BLOCKS)
+        sums[b] = l2_block(w + start, g + start, cut(n, b + 1, SUM_BLOCKS) - start, scale)
 
 
 def l2(
@@ -243,7 +234,7 @@ def l2(
     int n_threads,
 ):
     """Add scale * parameters to the first n_weights gradients; return the sum of those squared, in double."""
-    cdef double[BLOCKS] sums
+    cdef double[SUM_BLOCKS] sums
     cdef double *out = &sums[0]
     cdef double total = 0.0
     cdef Py_ssize_t t, b
@@ -258,7 +249,7 @@ def l2(
     else:
         for t in prange(n_threads, nogil=True, num_threads=n_threads, schedule="static"):
             l2_part(w, g, n_weights, factor, out, t, n_threads)
-    for b in range(BLOCKS):
+    for b in range(SUM_BLOCKS):
         total += sums[b]
     return total
 
@@ -268,9 +259,9 @@ cdef void all_finite_part(
 ) noexcept nogil:
     cdef Py_ssize_t b, i
     cdef int found
-    for b in range(BLOCKS * t // parts, BLOCKS * (t + 1) // parts):
+    for b in range(SUM_BLOCKS * t // parts, SUM_BLOCKS * (t + 1) // parts):
         found = 0
-        for i in range(n * b // BLOCKS, n * (b + 1) // BLOCKS):
+        for i in range(n * b // SUM_BLOCKS, n * (b + 1) // SUM_BLOCKS):
             # a NaN where x is not finite; a branch here would keep the loop from vectorising
             found |= (x[i] - x[i]) != 0
         bad[b] = found
@@ -281,7 +272,7 @@ def all_finite(
     int n_threads,
 ):
     """Whether no value is NaN or infinite."""
-    cdef int[BLOCKS] bad
+    cdef int[SUM_BLOCKS] bad
     cdef int *out = &bad[0]
     cdef int found = 0
     cdef Py_ssize_t t, b, n = values.shape[0]
@@ -294,7 +285,7 @@ def all_finite(
     else:
         for t in prange(n_threads, nogil=True, num_threads=n_threads, schedule="static"):
             all_finite_part(x, n, out, t, n_threads)
-    for b in range(BLOCKS):
+    for b in range(SUM_BLOCKS):
         found |= bad[b]
     return found == 0
 
@@ -305,29 +296,29 @@ cdef double cross_entropy_row(
     const real *x, int64_t target, double weight, double smoothing, real *gradient, Py_ssize_t K
 ) noexcept nogil:
     """One row's loss; its gradient times the weight goes to gradient. In double for both types."""
-    cdef double[LANES] lane
+    cdef double[ROW_LANES] lane
     cdef double top = -INFINITY, total = 0.0, shifted = 0.0, share, loss, on, off
     cdef Py_ssize_t j, k
     for j in range(K):
         if x[j] > top:
             top = x[j]
-    for k in range(LANES):
+    for k in range(ROW_LANES):
         lane[k] = 0.0
     for j in range(K):
         share = exp(x[j] - top)
         gradient[j] = <real>share
-        lane[j % LANES] += share
-    for k in range(LANES):
+        lane[j % ROW_LANES] += share
+    for k in range(ROW_LANES):
         total += lane[k]
     off = smoothing / K
     on = 1.0 - smoothing
     loss = pyconvx_fma(on, top - x[target], log(total))
     if smoothing != 0.0:  # else an overflowing sum times 0 would be NaN
-        for k in range(LANES):
+        for k in range(ROW_LANES):
             lane[k] = 0.0
         for j in range(K):
-            lane[j % LANES] += top - x[j]
-        for k in range(LANES):
+            lane[j % ROW_LANES] += top - x[j]
+        for k in range(ROW_LANES):
             shifted += lane[k]
         loss = pyconvx_fma(off, shifted, loss)
     share = 1.0 / total
@@ -342,9 +333,9 @@ cdef void cross_entropy_part(
 ) noexcept nogil:
     cdef Py_ssize_t b, i, j
     cdef double total, loss
-    for b in range(BLOCKS * t // parts, BLOCKS * (t + 1) // parts):
+    for b in range(SUM_BLOCKS * t // parts, SUM_BLOCKS * (t + 1) // parts):
         total = 0.0
-        for i in range(N * b // BLOCKS, N * (b + 1) // BLOCKS):
+        for i in range(N * b // SUM_BLOCKS, N * (b + 1) // SUM_BLOCKS):
             if weights[i] == 0:  # absent, whatever its loss
                 for j in range(K):
                     gradient[i * K + j] = 0
@@ -363,7 +354,7 @@ def cross_entropy(
     int n_threads,
 ):
     """Sum of weight * (log sum exp(x) - sum q x) with q = (1 - smoothing) [target] + smoothing / K."""
-    cdef double[BLOCKS] sums
+    cdef double[SUM_BLOCKS] sums
     cdef double *out = &sums[0]
     cdef double total = 0.0
     cdef Py_ssize_t t, b, N = logits.shape[0], K = logits.shape[1]
@@ -382,7 +373,7 @@ def cross_entropy(
     else:
         for t in prange(n_threads, nogil=True, num_threads=n_threads, schedule="static"):
             cross_entropy_part(x, y, w, smoothing, g, out, N, K, t, n_threads)
-    for b in range(BLOCKS):
+    for b in range(SUM_BLOCKS):
         total += sums[b]
     return total
 

@@ -6,18 +6,14 @@ from typing import Any
 import numpy as np
 
 from pyconvx._core.numbers import as_int
-from pyconvx._core.threads import resolve_threads
+from pyconvx._core.threads import resolve_threads, threads_for
 from pyconvx._core.types import FloatArray, Padding, Pair, Shape
 from pyconvx.ops.geometry import LARGEST, Window, as_pair, check_size, window
-
-# Starting a second thread costs about as much as pooling this many bytes.
-ONE_THREAD_BYTES = 512 * 1024
 
 
 def pool_threads(n_threads: int | None, array: FloatArray) -> int:
     """The threads to use; one where there is too little to share. The count is checked in any case."""
-    threads = resolve_threads(n_threads)
-    return threads if array.nbytes > ONE_THREAD_BYTES else 1
+    return threads_for(array.nbytes, resolve_threads(n_threads), "pooled bytes")
 
 
 def input_shape_of(where: str, input_shape: Sequence[int], dy: FloatArray) -> tuple[int, int, int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 from pyconvx._core.threads import threads_for
 from pyconvx._core.types import FloatArray
 from pyconvx._core.workspace import Workspace, aligned_empty
-from pyconvx._ext import pointwise, pool, winograd
+from pyconvx._ext import conv_winograd, pointwise, pool
 from pyconvx.ops._direct import Call, Pooled
 from pyconvx.ops.geometry import Window
 
@@ -70,10 +70,10 @@ def forward_call(
     (N, H, W, C), (_, OH, OW, OC) = x.shape, y.shape
     threads = threads_for(y[..., 0].size * kernel.size, n_threads)
     U = _transformed(kernel, workspace, prepared, threads)
-    numbers = winograd.forward_scratch(N, H, W, C, OH, OW, OC, pooled is not None, x.itemsize, threads)
+    numbers = conv_winograd.forward_scratch(N, H, W, C, OH, OW, OC, pooled is not None, x.itemsize, threads)
     scratch = workspace.take((numbers,), x.dtype)
     return partial(
-        winograd.forward, x, U, bias, y, after, winner, activation, view.top, view.left, scratch, threads
+        conv_winograd.forward, x, U, bias, y, after, winner, activation, view.top, view.left, scratch, threads
     )
 
 
@@ -82,13 +82,13 @@ def _transformed(kernel: FloatArray, workspace: Workspace, prepared: Prepared | 
     if prepared is not None and id(kernel) in prepared:
         return prepared[id(kernel)]
     _, _, C, OC = kernel.shape
-    shape = winograd.transformed_shape(C, OC, kernel.itemsize)
+    shape = conv_winograd.transformed_shape(C, OC, kernel.itemsize)
     U: FloatArray
     if prepared is None:
         U = workspace.take(shape, kernel.dtype)
     else:
         U = prepared[id(kernel)] = aligned_empty(math.prod(shape), kernel.dtype).reshape(shape)
-    winograd.transform(kernel, U, threads)
+    conv_winograd.transform(kernel, U, threads)
     return U
 
 
@@ -139,9 +139,9 @@ def backward(
     (N, H, W, C), (_, OH, OW, OC) = x.shape, dy.shape
     dw, di = dkernel is not None, dx is not None
     threads = threads_for(dy[..., 0].size * kernel.size, n_threads)
-    numbers = winograd.backward_scratch(
+    numbers = conv_winograd.backward_scratch(
         N, H, W, C, OH, OW, OC, pooled is not None, dw, di, x.itemsize, threads
     )  # fmt: skip
     scratch = workspace.take((numbers,), x.dtype)
-    winograd.backward(x, dy, winner, kernel, dkernel, dx, view.top, view.left, scratch, threads)
+    conv_winograd.backward(x, dy, winner, kernel, dkernel, dx, view.top, view.left, scratch, threads)
     workspace.release(mark)

@@ -56,5 +56,6 @@ def test_what_is_no_count(value):
 
 
 def test_little_work_takes_one_thread():
-    limit = _threads._CROSSOVER
-    assert [threads_for(n, 3) for n in (0, limit, limit + 1)] == [1, 1, 3]
+    assert threads_for(_threads.ONE_THREAD["multiplications"] + 1, 3) == 3
+    for unit, limit in _threads.ONE_THREAD.items():
+        assert [threads_for(n, 3, unit) for n in (0, limit, limit + 1)] == [1, 1, 3]

@@ -17,8 +17,8 @@ OPTIONAL = {
     ("conv_input", "backward_input"): {"winner"},
     ("dense", "forward"): {"bias", "after"},
     ("pointwise", "add"): {"after"},
-    ("winograd", "forward"): {"bias", "after", "winner"},
-    ("winograd", "backward"): {"winner", "dkernel", "dx"},
+    ("conv_winograd", "forward"): {"bias", "after", "winner"},
+    ("conv_winograd", "backward"): {"winner", "dkernel", "dx"},
 }
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from pyconvx._core.arrays import as_float_array, same_dtype
 from pyconvx._core.numbers import as_int
+from pyconvx._core.threads import ONE_THREAD
 from pyconvx.ops import _pool_arguments as pools
 from pyconvx.ops import conv_output_size
 from pyconvx.ops.geometry import LARGEST, Window, as_padding, as_pair, check_size, window
@@ -182,7 +183,7 @@ def test_how_a_winner_is_kept():
 
 
 def test_one_thread_for_small_arrays():
-    limit = pools.ONE_THREAD_BYTES
+    limit = ONE_THREAD["pooled bytes"]
     assert pools.pool_threads(3, np.empty(limit, np.uint8)) == 1
     assert pools.pool_threads(3, np.empty(limit + 1, np.uint8)) == 3
     with pytest.raises(ValueError, match="must not be 0"):

@@ -16,7 +16,7 @@ from functools import wraps
 import numpy as np
 
 KERNELS = (
-    "conv", "conv_gradient", "conv_input", "dense", "pointwise", "pool", "random", "training", "winograd",
+    "conv", "conv_gradient", "conv_input", "conv_winograd", "dense", "pointwise", "pool", "random", "training",
 )  # fmt: skip
 PAGE, FORBIDDEN = mmap.PAGESIZE, 0  # PROT_NONE
 seen = set()  # (kernel module, function, types of its arrays) of every call so far

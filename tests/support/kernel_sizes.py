@@ -14,7 +14,7 @@ from pyconvx._core.workspace import Workspace
 from pyconvx._ext import pointwise, random, training
 from pyconvx.layers import AvgPool2D, BatchNorm, Conv2D, Dense, DepthwiseConv2D, Flatten, MaxPool2D
 from pyconvx.network import Network
-from pyconvx.ops import _pool_arguments, _winograd
+from pyconvx.ops import _winograd
 from pyconvx.ops._direct import Pooled
 from pyconvx.ops.geometry import window
 
@@ -34,8 +34,7 @@ STACKS = {"plain": (PLAIN, (8, 7, 2)), "mixed": (MIXED, (8, 7, 2))}
 
 def share_little_work():
     """Let kernels use all the threads that they are given."""
-    _threads._CROSSOVER = 0
-    _pool_arguments.ONE_THREAD_BYTES = 0
+    _threads.ONE_THREAD.update(dict.fromkeys(_threads.ONE_THREAD, 0))
 
 
 def numbers(*shape, dtype):

@@ -11,19 +11,12 @@
 
 #include <stdint.h>
 
-#include "microkernel.h"
-
-#define POOL_TILE_WINDOWS 3
-#if defined(__AVX512F__)
-#define POOL_TILE_VECTORS 2 /* 24 sums in 32 registers */
-#else
-#define POOL_TILE_VECTORS 1 /* 12 sums in 16 */
-#endif
+#include "tile/microkernel.h"
 
 #define REAL float
 #define INT int32_t
 #define NAME(name) name##_float
-#include "pool_tile.inc"
+#include "convolution/pool_tile.inc"
 #undef REAL
 #undef INT
 #undef NAME
@@ -31,7 +24,7 @@
 #define REAL double
 #define INT int64_t
 #define NAME(name) name##_double
-#include "pool_tile.inc"
+#include "convolution/pool_tile.inc"
 #undef REAL
 #undef INT
 #undef NAME

@@ -10,46 +10,38 @@ winograd.h has the formulas. Products of a tile lie `step` numbers apart. Layout
 is summed over channels, or for dw over tiles, in index order.
 """
 
-from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython.parallel cimport prange
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
-from pyconvx._ext.microkernel cimport Panels, pack_rows, panel_vectors, panels_of, product, product_rows, real
-from pyconvx._ext.winograd_tiles cimport (
+from pyconvx._ext.common.activation cimport functions_in, pyconvx_activation
+from pyconvx._ext.common.align cimport whole_lines
+from pyconvx._ext.common.level cimport PYCONVX_LEVEL
+from pyconvx._ext.common.real cimport real
+from pyconvx._ext.tile.microkernel cimport Panels, pack_rows, panel_vectors, panels_of, product, product_rows
+from pyconvx._ext.tuning cimport (
+    SUM_BLOCKS, WINOGRAD_BLOCK_TILES, WINOGRAD_FEWEST_TILES, WINOGRAD_SHARED_KERNEL_BYTES,
+    WINOGRAD_SMALL_GRADIENT_BYTES, WINOGRAD_THREAD_BYTES,
+)
+from pyconvx._ext.winograd.tiles cimport (
     PRODUCTS, Geometry, Tile, geometry, input_tile, input_tile_back, output_tile, output_tile_back, step_of,
     tile_at,
 )
 
-cdef extern from "winograd.h" nogil:
-    const char *PYCONVX_LEVEL
+cdef extern from "winograd/winograd.h" nogil:
     void winograd_kernel_float(const float *g, Py_ssize_t g_step, float *U, Py_ssize_t step, Py_ssize_t n)
     void winograd_kernel_double(const double *g, Py_ssize_t g_step, double *U, Py_ssize_t step, Py_ssize_t n)
     void winograd_kernel_back_float(const float *dU, Py_ssize_t step, float *dg, Py_ssize_t g_step, Py_ssize_t n)
     void winograd_kernel_back_double(const double *dU, Py_ssize_t step, double *dg, Py_ssize_t g_step,
                                      Py_ssize_t n)
 
-cdef extern from "pyconvx/activation.h" nogil:
-    const char *PYCONVX_ACTIVATION_TAG
-    ctypedef struct pyconvx_activation:
-        void (*f_float)(const float *x, float *y, Py_ssize_t n) noexcept nogil
-        void (*f_double)(const double *x, double *y, Py_ssize_t n) noexcept nogil
-
 LEVEL = PYCONVX_LEVEL.decode()
-
-cdef enum:
-    ROOM = 384 * 1024         # bytes of transformed input and output that a thread works on at a time
-    FEWEST = 24               # tiles, whole register tiles
-    KERNEL_IN_CACHE = 1024 * 1024     # bytes of a transformed kernel that threads share
-    SMALL_GRADIENT = 256 * 1024   # up to here dw is summed in sample blocks
-    BLOCKS = 16               # of them at most
-    BLOCK_TILES = 32          # tiles of a block at least
 
 
 cdef inline Py_ssize_t tiles_at_once(const Geometry *g, Py_ssize_t itemsize) noexcept nogil:
     """Tiles whose products stay in cache; with a kernel that does not, more, so that it is read less often."""
-    cdef Py_ssize_t room = max(<Py_ssize_t> ROOM, PRODUCTS * g.C * g.outputs * itemsize // 2)
-    return max(<Py_ssize_t> FEWEST, room // (PRODUCTS * (g.inputs + g.outputs) * itemsize))
+    cdef Py_ssize_t room = max(WINOGRAD_THREAD_BYTES, PRODUCTS * g.C * g.outputs * itemsize // 2)
+    return max(WINOGRAD_FEWEST_TILES, room // (PRODUCTS * (g.inputs + g.outputs) * itemsize))
 
 
 # ---------------------------------------------------------------------------------------- kernel
@@ -180,7 +172,7 @@ def forward(
     cdef Geometry g = geometry(x.shape[0], x.shape[1], x.shape[2], x.shape[3], y.shape[1], y.shape[2], y.shape[3],
                                top, left, winner is not None, sizeof(real))
     cdef Py_ssize_t block = block_of(&g, sizeof(real), n_threads), t
-    cdef const pyconvx_activation *f = NULL
+    cdef const pyconvx_activation *f = functions_in(activation)
     cdef real *start = &scratch[0]
     cdef real *own = start + 2 * g.outputs
     cdef Py_ssize_t numbers = forward_numbers(&g, block)
@@ -191,8 +183,7 @@ def forward(
         memcpy(start, &bias[0], g.OC * sizeof(real))
     if winner is not None:
         winners = &winner[0, 0, 0, 0]
-    if activation is not None:
-        f = <const pyconvx_activation *> PyCapsule_GetPointer(activation, PYCONVX_ACTIVATION_TAG)
+    if f != NULL:
         after_data = &after[0, 0, 0, 0]
     with nogil:
         if n_threads == 1:
@@ -221,9 +212,9 @@ cdef Backward backward_plan(const Geometry *g, Py_ssize_t itemsize, bint dw, bin
     """Chunks that stay in cache; they change no bit, while blocks do and depend on shapes alone."""
     cdef Backward b
     cdef Py_ssize_t kernel = 9 * g.C * g.OC, vectors = g.inputs // g.lanes, rows = g.C
-    b.dw, b.dx, b.by_samples = dw, dx, kernel * itemsize <= SMALL_GRADIENT
+    b.dw, b.dx, b.by_samples = dw, dx, kernel * itemsize <= WINOGRAD_SMALL_GRADIENT_BYTES
     # few tiles would not pay for a sum of their own
-    b.blocks = min(min(<Py_ssize_t> BLOCKS, g.N), max(<Py_ssize_t> 1, g.N * g.tiles // BLOCK_TILES))
+    b.blocks = min(min(<Py_ssize_t> SUM_BLOCKS, g.N), max(<Py_ssize_t> 1, g.N * g.tiles // WINOGRAD_BLOCK_TILES))
     if not b.by_samples:
         rows = (vectors + n_threads - 1) // n_threads * g.lanes
     b.chunk = min(g.N * g.tiles, tiles_at_once(g, itemsize))
@@ -235,7 +226,7 @@ cdef Backward backward_plan(const Geometry *g, Py_ssize_t itemsize, bint dw, bin
     b.turned = g.inputs + g.outputs       # after a row of zeros
     b.partial = b.turned + ((PRODUCTS * g.inputs + 9 * g.C) * g.OC if dx else 0)
     b.shared = b.partial + (b.blocks * kernel if dw and b.by_samples else 0)
-    b.shared = (b.shared + 15) // 16 * 16     # whole cache lines, so that vectors do not cross them
+    b.shared = whole_lines(b.shared)     # whole cache lines, so that vectors do not cross them
     return b
 
 
@@ -376,7 +367,7 @@ cdef void channels_part(const Geometry *g, const Backward *b, const real *x, con
     cdef Py_ssize_t vectors = g.inputs // g.lanes
     cdef Backward now = b[0]
     cdef Slice s
-    if b.dx and PRODUCTS * g.OC * g.inputs * sizeof(real) <= KERNEL_IN_CACHE:
+    if b.dx and PRODUCTS * g.OC * g.inputs * sizeof(real) <= WINOGRAD_SHARED_KERNEL_BYTES:
         now.dw = False
         s.first, s.end, s.v0, s.v1 = g.N * t // parts * g.tiles, g.N * (t + 1) // parts * g.tiles, 0, vectors
         walk(g, &now, &s, x, dy, winner, dx, shared, own)

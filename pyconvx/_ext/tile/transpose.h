@@ -12,13 +12,13 @@
 
 #define REAL float
 #define NAME(name) name##_float
-#include "transpose.inc"
+#include "tile/transpose.inc"
 #undef REAL
 #undef NAME
 
 #define REAL double
 #define NAME(name) name##_double
-#include "transpose.inc"
+#include "tile/transpose.inc"
 #undef REAL
 #undef NAME
 

@@ -7,9 +7,9 @@ not keep is not computed. A winner is the number of a tap in its window, kh * KW
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
-from pyconvx._ext.microkernel cimport real
+from pyconvx._ext.common.real cimport real
 
-cdef extern from "pool.h" nogil:
+cdef extern from "pooling/pool.h" nogil:
     ctypedef struct pool_window:
         Py_ssize_t row, column, rows, columns, first, next_row
     void pool_max_f32_u8(const float *x, pool_window w, float *y, uint8_t *winner, Py_ssize_t C)

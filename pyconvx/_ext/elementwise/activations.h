@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "pyconvx/activation.h"
-#include "vmath.h"
+#include "elementwise/vmath.h"
 
 #define ACTIVATION_LIST(DO)                                                                    \
     DO(identity) DO(relu) DO(leaky_relu) DO(relu6) DO(elu) DO(selu) DO(gelu) DO(gelu_tanh)     \
@@ -16,10 +16,10 @@
     DO(hard_sigmoid)
 
 #define REAL float
-#include "activations.inc"
+#include "elementwise/activations.inc"
 #undef REAL
 #define REAL double
-#include "activations.inc"
+#include "elementwise/activations.inc"
 #undef REAL
 
 typedef struct {

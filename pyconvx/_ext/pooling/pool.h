@@ -1,6 +1,6 @@
 /* One pooling window over all its channels, for pool.pyx and pooled.pxd.
 
-   pool_lanes.inc holds the windows over a block of channels; here it is made for float and double, each in the widest
+   lanes.inc holds the windows over a block of channels; here it is made for float and double, each in the widest
    vector of the level, in 16 bytes, and in one lane, and the three are run one after the other over the channels.
    Lanes are channels, so the width changes no bit. */
 #ifndef PYCONVX_POOL_H
@@ -33,13 +33,13 @@ typedef struct {
 #define INT int32_t
 #define LANES (POOL_BYTES / 4)
 #define NAME(function) wide_f32_##function
-#include "pool_lanes.inc"
+#include "pooling/lanes.inc"
 #define LANES 4
 #define NAME(function) narrow_f32_##function
-#include "pool_lanes.inc"
+#include "pooling/lanes.inc"
 #define LANES 1
 #define NAME(function) one_f32_##function
-#include "pool_lanes.inc"
+#include "pooling/lanes.inc"
 #undef REAL
 #undef INT
 
@@ -47,13 +47,13 @@ typedef struct {
 #define INT int64_t
 #define LANES (POOL_BYTES / 8)
 #define NAME(function) wide_f64_##function
-#include "pool_lanes.inc"
+#include "pooling/lanes.inc"
 #define LANES 2
 #define NAME(function) narrow_f64_##function
-#include "pool_lanes.inc"
+#include "pooling/lanes.inc"
 #define LANES 1
 #define NAME(function) one_f64_##function
-#include "pool_lanes.inc"
+#include "pooling/lanes.inc"
 #undef REAL
 #undef INT
 

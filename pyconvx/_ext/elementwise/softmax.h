@@ -6,13 +6,13 @@
 #ifndef PYCONVX_SOFTMAX_H
 #define PYCONVX_SOFTMAX_H
 
-#include "vmath.h"
+#include "elementwise/vmath.h"
 
 #define REAL float
-#include "softmax.inc"
+#include "elementwise/softmax.inc"
 #undef REAL
 #define REAL double
-#include "softmax.inc"
+#include "elementwise/softmax.inc"
 #undef REAL
 
 #endif

@@ -8,9 +8,10 @@ has the formulas.
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
-from pyconvx._ext.microkernel cimport VECTOR_BYTES, real
+from pyconvx._ext.common.real cimport real
+from pyconvx._ext.tile.microkernel cimport VECTOR_BYTES
 
-cdef extern from "winograd.h" nogil:
+cdef extern from "winograd/winograd.h" nogil:
     void winograd_input_float(const float *d, Py_ssize_t row, Py_ssize_t column, float *V, Py_ssize_t step,
                               Py_ssize_t vectors)
     void winograd_input_double(const double *d, Py_ssize_t row, Py_ssize_t column, double *V, Py_ssize_t step,
@@ -28,7 +29,7 @@ cdef extern from "winograd.h" nogil:
     void winograd_input_back_double(const double *dV, Py_ssize_t step, double *d, Py_ssize_t row,
                                     Py_ssize_t column, Py_ssize_t vectors)
 
-cdef extern from "pool.h" nogil:
+cdef extern from "pooling/pool.h" nogil:
     ctypedef struct pool_window:
         Py_ssize_t row, column, rows, columns, first, next_row
     void pool_max_f32_u8(const float *x, pool_window w, float *y, uint8_t *winner, Py_ssize_t C)

@@ -15,17 +15,17 @@
 #ifndef PYCONVX_WINOGRAD_H
 #define PYCONVX_WINOGRAD_H
 
-#include "microkernel.h"
+#include "tile/microkernel.h"
 
 #define REAL float
 #define NAME(name) name##_float
-#include "winograd.inc"
+#include "winograd/winograd.inc"
 #undef REAL
 #undef NAME
 
 #define REAL double
 #define NAME(name) name##_double
-#include "winograd.inc"
+#include "winograd/winograd.inc"
 #undef REAL
 #undef NAME
 

@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "tuning.h"
+
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
 #elif defined(__AVX__)
@@ -25,17 +27,7 @@
 #define VECTOR_BYTES 16
 #endif
 
-/* Tallest tile for 1, 2, 3, 4 vectors across: what the registers hold (measured, docs/kernels.md). */
-#if defined(__AVX512F__)
-#define TALLEST {0, 16, 14, 8, 6}
-#elif defined(__AVX__)
-#define TALLEST {0, 8, 6, 4, 3}
-#else
-#define TALLEST {0, 8, 4, 4, 3}
-#endif
-#define MAX_VECTORS 4 /* widest tile, in vectors */
-
-static const ptrdiff_t tallest[MAX_VECTORS + 1] = TALLEST;
+static const ptrdiff_t tallest[TILE_MAX_VECTORS + 1] = TILE_TALLEST;
 
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -58,13 +50,13 @@ typedef struct {
 
 #define REAL float
 #define NAME(name) name##_float
-#include "tile.inc"
+#include "tile/tile.inc"
 #undef REAL
 #undef NAME
 
 #define REAL double
 #define NAME(name) name##_double
-#include "tile.inc"
+#include "tile/tile.inc"
 #undef REAL
 #undef NAME
 

@@ -7,16 +7,16 @@ are then added to dx where they belong, in order of dy's rows; pixels whose wind
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
-from pyconvx._ext.microkernel cimport (
-    Panels, pack_rows, panel_channels, panel_vectors, panels_of, product, product_rows, real,
+from pyconvx._ext.common.align cimport whole_lines
+from pyconvx._ext.common.real cimport real
+from pyconvx._ext.convolution.pooled cimport Pool, spread_rows
+from pyconvx._ext.convolution.windows cimport Geometry
+from pyconvx._ext.tile.microkernel cimport (
+    Panels, pack_rows, panel_channels, panel_vectors, panels_of, product, product_rows,
 )
-from pyconvx._ext.pooled cimport Pool, spread_rows
-from pyconvx._ext.windows cimport Geometry
-
-cdef enum:
-    FEW_BYTES = 32            # a pixel of the image below which dx is scattered
-    PRODUCTS = 48 * 1024      # bytes of products in use: a part of a common L2
-
+from pyconvx._ext.tuning cimport (
+    SCATTER_FEW_BYTES, SCATTER_LEAST_OUTPUTS, SCATTER_LEAST_PIXELS, SCATTER_PRODUCT_BYTES,
+)
 
 cdef struct Scatter:
     # How dx is cut: a unit is a band of rows of one sample, and reads the rows of dy that it needs
@@ -28,7 +28,8 @@ cdef struct Scatter:
 
 cdef inline bint few_channels(const Geometry *f, Py_ssize_t itemsize) noexcept nogil:
     """Whether dx is scattered: a matter of shapes and the type."""
-    return f.groups == 1 and f.C * itemsize < FEW_BYTES and f.KH * f.KW > 1 and f.OC >= 4
+    return (f.groups == 1 and f.C * itemsize < SCATTER_FEW_BYTES and f.KH * f.KW > 1
+            and f.OC >= SCATTER_LEAST_OUTPUTS)
 
 
 cdef inline Scatter scatter_plan(const Geometry *f, const Pool *pool, Py_ssize_t itemsize,
@@ -38,12 +39,12 @@ cdef inline Scatter scatter_plan(const Geometry *f, const Pool *pool, Py_ssize_t
     cdef Py_ssize_t wanted = 1 if n_threads == 1 else max(<Py_ssize_t> 1, 4 * n_threads // f.N)
     s.panels = panels_of(f.KH * f.KW * f.C, f.OW, itemsize)
     s.columns = s.panels.total * s.panels.lanes
-    s.pixels = min(f.OW, max(<Py_ssize_t> 16, <Py_ssize_t> PRODUCTS // (s.panels.channels * itemsize)))
+    s.pixels = min(f.OW, max(SCATTER_LEAST_PIXELS, SCATTER_PRODUCT_BYTES // (s.panels.channels * itemsize)))
     s.rows = max((f.H + wanted - 1) // wanted, min(f.H, 4 * f.KH * f.dilation_h))
     s.blocks = (f.H + s.rows - 1) // s.rows
     s.packed = (f.OC + 1) * s.columns
     s.band = s.pixels * s.columns + (pool.stride_h * f.OW * f.OC if pool.KH * pool.KW > 1 else 0)
-    s.band = (s.band + 15) // 16 * 16
+    s.band = whole_lines(s.band)
     return s
 
 

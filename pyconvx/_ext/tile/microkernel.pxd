@@ -1,10 +1,9 @@
 """The register tile for Cython: one name for both precisions, and how channels split into panels."""
 
-ctypedef fused real:
-    float
-    double
+from pyconvx._ext.common.real cimport real
+from pyconvx._ext.tuning cimport TILE_NARROW_MAP_PIXELS, TILE_NARROW_VECTORS, TILE_WIDE_VECTORS
 
-cdef extern from "microkernel.h" nogil:
+cdef extern from "tile/microkernel.h" nogil:
     Py_ssize_t VECTOR_BYTES
     ctypedef struct product:
         Py_ssize_t T, R, Q
@@ -48,9 +47,9 @@ cdef inline Panels panels_at(Py_ssize_t channels, Py_ssize_t widest, Py_ssize_t 
 
 cdef inline Panels panels_of(Py_ssize_t channels, Py_ssize_t rows, Py_ssize_t itemsize) noexcept nogil:
     """Panels for tiles over maps `rows` pixels wide: the widths that ran fastest (docs/kernels.md)."""
-    if VECTOR_BYTES == 32 or (VECTOR_BYTES == 64 and rows <= 8):
-        return panels_at(channels, 2, itemsize)
-    return panels_at(channels, 4, itemsize)
+    if VECTOR_BYTES == 32 or (VECTOR_BYTES == 64 and rows <= TILE_NARROW_MAP_PIXELS):
+        return panels_at(channels, TILE_NARROW_VECTORS, itemsize)
+    return panels_at(channels, TILE_WIDE_VECTORS, itemsize)
 
 
 cdef inline Py_ssize_t panel_vectors(const Panels *p, Py_ssize_t i) noexcept nogil:

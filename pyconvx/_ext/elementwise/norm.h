@@ -10,9 +10,7 @@
 #include <string.h>
 
 #include "pyconvx/activation.h"
-
-#define NORM_WIDTH 256 /* numbers: the sums of a row stay in the first-level cache */
-#define NORM_CHUNK 4096 /* numbers between two calls of an activation */
+#include "tuning.h"
 
 static inline ptrdiff_t norm_width(ptrdiff_t C) { return C < NORM_WIDTH ? NORM_WIDTH / C * C : C; }
 
@@ -26,13 +24,13 @@ static inline void norm_fold(double *sums, ptrdiff_t width, ptrdiff_t C)
 
 #define REAL float
 #define NAME(name) name##_float
-#include "norm.inc"
+#include "elementwise/norm.inc"
 #undef REAL
 #undef NAME
 
 #define REAL double
 #define NAME(name) name##_double
-#include "norm.inc"
+#include "elementwise/norm.inc"
 #undef REAL
 #undef NAME
 

@@ -27,8 +27,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arith.h"
-#include "vmath_coefficients.h"
+#include "common/arith.h"
+#include "elementwise/vmath_coefficients.h"
 
 /* VM(exp) is vm_exp_float or vm_exp_double, VM_OF(VM_EXP) is VM_EXP_float or VM_EXP_double */
 #define VM_JOIN_(a, b) a##_##b
@@ -86,10 +86,10 @@ typedef union { double real; uint64_t bits; } vm_pun_double;
 #define VM_SQRT_HALF_BITS_double UINT64_C(0x3fe6a09e667f3bcd)
 
 #define REAL float
-#include "vmath.inc"
+#include "elementwise/vmath.inc"
 #undef REAL
 #define REAL double
-#include "vmath.inc"
+#include "elementwise/vmath.inc"
 #undef REAL
 
 #endif

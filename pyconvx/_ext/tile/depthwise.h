@@ -3,19 +3,19 @@
 #ifndef PYCONVX_DEPTHWISE_H
 #define PYCONVX_DEPTHWISE_H
 
-#include "microkernel.h"
+#include "tile/microkernel.h"
 
 #define PREFETCH(address) __builtin_prefetch(address)
 
 #define REAL float
 #define NAME(name) name##_float
-#include "depthwise.inc"
+#include "tile/depthwise.inc"
 #undef REAL
 #undef NAME
 
 #define REAL double
 #define NAME(name) name##_double
-#include "depthwise.inc"
+#include "tile/depthwise.inc"
 #undef REAL
 #undef NAME
 

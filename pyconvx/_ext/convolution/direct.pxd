@@ -7,27 +7,23 @@ summed in one order that depends on shapes alone: see docs/kernels.md.
 from cython.parallel cimport prange
 from libc.string cimport memcpy, memset
 
-from pyconvx._ext.microkernel cimport (
-    Panels, pack_rows, panel_channels, panel_vectors, panels_of, product, product_rows, real,
+from pyconvx._ext.common.activation cimport activate, pyconvx_activation
+from pyconvx._ext.common.align cimport whole_lines
+from pyconvx._ext.common.real cimport real
+from pyconvx._ext.convolution.windows cimport Geometry, Span, taps_inside, whole_windows
+from pyconvx._ext.tile.microkernel cimport (
+    Panels, pack_rows, panel_channels, panel_vectors, panels_of, product, product_rows,
 )
-from pyconvx._ext.windows cimport Geometry, Span, taps_inside, whole_windows
+from pyconvx._ext.tuning cimport (
+    CONV_BAND_BYTES, CONV_FEW_PIXELS, CONV_SLAB_BYTES, CONV_SMALL_MAP_PIXELS, CONV_SMALL_MAP_SAMPLES,
+    CONV_TINY_MAP_PIXELS, CONV_TINY_MAP_SAMPLES, CONV_UNITS_PER_THREAD,
+)
 
-cdef extern from "depthwise.h" nogil:
+cdef extern from "tile/depthwise.h" nogil:
     void depthwise_rows_float(const product *p, const float *A, const float *B, const float *S, float *C,
                               Py_ssize_t rows, Py_ssize_t channels)
     void depthwise_rows_double(const product *p, const double *A, const double *B, const double *S, double *C,
                                Py_ssize_t rows, Py_ssize_t channels)
-
-cdef extern from "pyconvx/activation.h" nogil:
-    const char *PYCONVX_ACTIVATION_TAG
-    ctypedef struct pyconvx_activation:
-        void (*f_float)(const float *x, float *y, Py_ssize_t n) noexcept nogil
-        void (*f_double)(const double *x, double *y, Py_ssize_t n) noexcept nogil
-
-cdef enum:
-    SLAB = 256 * 1024         # bytes of a packed panel in use: a quarter of a common L2
-    BAND = 128 * 1024         # bytes of input and output that a unit of work covers
-    FEW_PIXELS = 2048         # output pixels of a batch below which packing is no small part of the work
 
 cdef enum Direction:
     RIGHT, DOWN, ACROSS       # along a row of the map, down a column, across samples
@@ -52,26 +48,21 @@ cdef struct Plan:
     Py_ssize_t start, packed, band    # numbers of scratch: start values, packed kernel, a thread's rows
 
 
-cdef inline Py_ssize_t whole_lines(Py_ssize_t numbers) noexcept nogil:
-    """Rounded up to whole cache lines, so that what comes behind is aligned."""
-    return (numbers + 15) // 16 * 16
-
-
 cdef inline Plan plan(const Geometry *g, bint turned, Py_ssize_t itemsize, Py_ssize_t n_threads) noexcept nogil:
     """Panels, units and scratch for a kernel as it is stored, or turned round."""
     cdef Plan p
     cdef Py_ssize_t cg = g.C // g.groups, pixels = g.OH * g.OW
     cdef Py_ssize_t row_bytes = (g.W * g.C * min(g.stride_h, g.H) + g.OW * g.OC) * itemsize
-    cdef Py_ssize_t share = max(<Py_ssize_t> 1, g.N // (4 * n_threads))
+    cdef Py_ssize_t share = max(<Py_ssize_t> 1, g.N // (CONV_UNITS_PER_THREAD * n_threads))
     cdef Py_ssize_t tap_row
     p.panels = panels_of(g.OC // g.groups, g.OW, itemsize)
     tap_row = g.KW * cg * p.panels.vectors * p.panels.lanes
-    p.taps = min(g.KH, max(<Py_ssize_t> 1, SLAB // <Py_ssize_t> (tap_row * itemsize)))
+    p.taps = min(g.KH, max(<Py_ssize_t> 1, CONV_SLAB_BYTES // (tap_row * itemsize)))
     p.start = whole_lines(g.groups * p.panels.total * p.panels.lanes + g.C)
     p.packed = whole_lines(g.KH * g.KW * (g.C if g.depthwise else g.groups * cg * p.panels.total * p.panels.lanes))
     p.band, p.registers = 0, False
-    p.wide = not g.depthwise and p.packed * itemsize > SLAB and g.N * pixels < FEW_PIXELS
-    p.in_place = (not turned and not p.wide and g.N * pixels < FEW_PIXELS
+    p.wide = not g.depthwise and p.packed * itemsize > CONV_SLAB_BYTES and g.N * pixels < CONV_FEW_PIXELS
+    p.in_place = (not turned and not p.wide and g.N * pixels < CONV_FEW_PIXELS
                   and (g.depthwise or g.OC // g.groups == p.panels.total * p.panels.lanes))
     if p.in_place:
         p.packed = 0
@@ -81,9 +72,10 @@ cdef inline Plan plan(const Geometry *g, bint turned, Py_ssize_t itemsize, Py_ss
         p.packed = n_threads * p.taps * tap_row
         return p
     # cells in the corners of small maps are computed across samples
-    p.samples = min(share, <Py_ssize_t> (8 if pixels <= 64 else 4 if pixels <= 256 else 1))
-    p.rows = g.OH if p.samples > 1 else max(<Py_ssize_t> 1, min(g.OH, <Py_ssize_t> BAND // row_bytes))
-    if g.N < 4 * n_threads and g.N % n_threads != 0:     # as much for every thread
+    p.samples = min(share, CONV_TINY_MAP_SAMPLES if pixels <= CONV_TINY_MAP_PIXELS else
+                    CONV_SMALL_MAP_SAMPLES if pixels <= CONV_SMALL_MAP_PIXELS else <Py_ssize_t> 1)
+    p.rows = g.OH if p.samples > 1 else max(<Py_ssize_t> 1, min(g.OH, CONV_BAND_BYTES // row_bytes))
+    if g.N < CONV_UNITS_PER_THREAD * n_threads and g.N % n_threads != 0:     # as much for every thread
         p.rows = min(p.rows, (g.OH + n_threads - 1) // n_threads)
     p.blocks = (g.OH + p.rows - 1) // p.rows
     p.units = (g.N + p.samples - 1) // p.samples * p.blocks
@@ -263,14 +255,6 @@ cdef inline void wide_part(const Geometry *g, const Plan *p, const Taps *taps, c
             slab.taps.first, slab.taps.end = q * p.taps, min(g.KH, (q + 1) * p.taps)
             pack_slab(g, taps, &slab, kernel, packed)
             convolve_slab(g, &slab, image, packed, start, out, 0, g.OH, g.N)
-
-
-cdef inline void activate(const pyconvx_activation *f, const real *x, real *y, Py_ssize_t n) noexcept nogil:
-    """y = f(x), in either precision."""
-    if real is float:
-        f.f_float(x, y, n)
-    else:
-        f.f_double(x, y, n)
 
 
 cdef inline void convolve_part(const Geometry *g, const Plan *p, const real *image, const real *packed,

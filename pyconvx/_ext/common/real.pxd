@@ -1,0 +1,5 @@
+"""The two types that kernels compute in."""
+
+ctypedef fused real:
+    float
+    double
