@@ -3,6 +3,7 @@
     compiled    CompiledActivation: any activation that has a capsule, the built-ins among them
     rows        Softmax, LogSoftmax: over the last axis
     contract    what an activation must have, and the registry that asks for it
+    guarded     the adapter around activations of other packages
 
 Each built-in stands here under its name (``pyconvx.activations.gelu``); `registry` finds these and those of
 other packages by name.
@@ -10,7 +11,9 @@ other packages by name.
 
 from pyconvx.activations.compiled import CompiledActivation
 from pyconvx.activations.contract import Activation, ActivationRegistry, initializer_of, verify
+from pyconvx.activations.guarded import GuardedActivation
 from pyconvx.activations.rows import LogSoftmax, Softmax
+from pyconvx.registry.guard import unguarded
 
 __all__ = [
     "Activation",
@@ -61,10 +64,11 @@ hard_sigmoid = CompiledActivation("hard_sigmoid")
 softmax = Softmax()
 log_softmax = LogSoftmax()
 
-registry = ActivationRegistry("pyconvx.activations", verify)
+registry = ActivationRegistry("pyconvx.activations", verify, GuardedActivation)
 
 
 def name_of(activation: object) -> str:
     """What to call an activation in a summary: its ``name``, else its class's."""
-    name = getattr(activation, "name", None)
-    return name if isinstance(name, str) else type(activation).__name__
+    plugin = unguarded(activation)
+    name = getattr(plugin, "name", None)
+    return name if isinstance(name, str) else type(plugin).__name__

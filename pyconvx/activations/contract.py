@@ -4,7 +4,6 @@ Nothing is called here beyond ``capsule``: whether values and gradients are righ
 ``pyconvx.testing.check_activation``.
 """
 
-import inspect
 from typing import Any, Protocol, runtime_checkable
 
 from pyconvx._core.types import FloatArray
@@ -12,8 +11,7 @@ from pyconvx._ext import pointwise
 from pyconvx.activations.compiled import DEFAULT_INITIALIZER, CapsuleActivation
 from pyconvx.exceptions import PluginError
 from pyconvx.registry import Registry
-
-CONTRACT = {"forward": ("x",), "backward": ("dy", "x", "y")}
+from pyconvx.registry.contracts import require, written
 
 
 @runtime_checkable
@@ -44,7 +42,9 @@ def verify(activation: object) -> None:
     Raises
     ------
     PluginError
-        With what is there and what was expected.
+        For a capsule or an initializer of another kind than expected.
+    TypeError
+        For methods that are missing or take other arguments, with both signatures.
     """
     capsule = getattr(activation, "capsule", None)
     if capsule is not None:
@@ -52,14 +52,12 @@ def verify(activation: object) -> None:
             pointwise.check_capsule(capsule)
         except TypeError as error:
             raise PluginError(f"{activation!r}.capsule: {error}") from None
-    for method, parameters in CONTRACT.items():
-        found = getattr(activation, method, None)
-        if found is not None:
-            _check_method(activation, method, found, parameters)
+    for method in (Activation.forward, Activation.backward):
+        if getattr(activation, method.__name__, None) is not None:
+            require(activation, method)
         elif capsule is None:
-            raise PluginError(
-                f"{activation!r} is no activation: it has no {_written(method, parameters)} and no "
-                f"capsule {pointwise.TAG!r}"
+            raise TypeError(
+                f"{activation!r} is no activation: it has no {written(method)} and no capsule {pointwise.TAG!r}"
             )
     initializer = getattr(activation, "initializer", DEFAULT_INITIALIZER)
     if not isinstance(initializer, str):
@@ -78,31 +76,13 @@ class ActivationRegistry(Registry[Activation]):
         """Return the activation of a name; see `Registry.get`."""
         return _complete(super().get(name))
 
-    def resolve(self, value: object) -> Activation:
-        """Return the activation that a name, class or object means; see `Registry.resolve`."""
-        return _complete(super().resolve(value))
+    def verified(self, value: object) -> Activation:
+        """Return the activation that a name, class or object means; see `Registry.verified`."""
+        return _complete(super().verified(value))
 
 
 def _complete(activation: Any) -> Activation:
+    """Return an activation with both array methods: by way of its capsule, if it lacks them."""
     if hasattr(activation, "forward") and hasattr(activation, "backward"):
         return activation  # type: ignore[no-any-return]
     return CapsuleActivation(activation)
-
-
-def _check_method(activation: object, method: str, found: Any, parameters: tuple[str, ...]) -> None:
-    """Refuse a method that cannot be called with the contract's arguments by position."""
-    wanted = _written(method, parameters)
-    if not callable(found):
-        raise PluginError(f"{activation!r}.{method} must be a method {wanted}, got {found!r}")
-    try:
-        signature = inspect.signature(found)
-    except ValueError:  # some compiled functions tell no signature
-        return
-    try:
-        signature.bind(*parameters)
-    except TypeError:
-        raise PluginError(f"{activation!r} has {method}{signature}, an activation needs {wanted}") from None
-
-
-def _written(method: str, parameters: tuple[str, ...]) -> str:
-    return f"{method}({', '.join(parameters)})"

@@ -1,6 +1,7 @@
 """Starting values of the weights.
 
     base               the contract, the registry
+    guarded            the adapter around initializers of other packages
     variance_scaling   He, Xavier (Glorot), LeCun: normal or uniform with a variance from the fans
     orthogonal         orthonormal columns or rows
     dirac              a convolution that passes its input on

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from pyconvx import activations
 from pyconvx._core.types import FloatArray, Shape
 from pyconvx._ext import pointwise
 from pyconvx.layers.base import Arrays, Context, Layer
 from pyconvx.layers.program import Program
-from pyconvx.registry.guard import Guard, is_foreign, read_only
+from pyconvx.registry.claims import is_foreign
+from pyconvx.registry.guard import at
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,7 @@ class Activation(Layer):
         return Activation(activations.registry.resolve(self.activation))
 
     def _function(self) -> Any:
-        named = isinstance(self.activation, str)
-        return self.resolved().activation if named else self.activation
+        return self.resolved().activation if is_foreign(self.activation) else self.activation  # a str is, too
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """The input's."""
@@ -48,10 +50,10 @@ class Activation(Layer):
         """f(x)."""
         function = self._function()
         capsule = getattr(function, "capsule", None)
+        y = context.workspace.take(x.shape, x.dtype)
         if capsule is None:
-            y = self._apply("forward", function, context, x)
+            np.copyto(y, at(function, context.scope.removesuffix(".")).forward(x))
         else:
-            y = context.workspace.take(x.shape, x.dtype)
             pointwise.forward(capsule, x.reshape(-1), y.reshape(-1), context.n_threads)
         return y, (x, y)
 
@@ -72,20 +74,10 @@ class Activation(Layer):
             return None
         function, (x, y) = self._function(), cache
         capsule = getattr(function, "capsule", None)
-        if capsule is None:
-            return self._apply("backward", function, context, dy, x, y)
-        v = y if pointwise.flags(capsule) & pointwise.FROM_OUTPUT else x
         dx = context.workspace.take(dy.shape, dy.dtype)
+        if capsule is None:
+            np.copyto(dx, at(function, context.scope.removesuffix(".")).backward(dy, x, y))
+            return dx
+        v = y if pointwise.flags(capsule) & pointwise.FROM_OUTPUT else x
         pointwise.backward(capsule, v.reshape(-1), dy.reshape(-1), dx.reshape(-1), context.n_threads)
         return dx
-
-    def _apply(self, method: str, function: Any, context: Context, *arrays: FloatArray) -> FloatArray:
-        """What a function without a capsule makes of arrays, the first of which its result is like."""
-        call = getattr(function, method)
-        if not is_foreign(function):
-            return call(*arrays)  # type: ignore[no-any-return]
-        guard = Guard(activations.registry, function, context.scope.removesuffix("."))
-        found = guard.call(method, call, *map(read_only, arrays))
-        result = guard.kept(method, found, arrays[0].shape, arrays[0].dtype, context.workspace)
-        guard.finite(method, result, *arrays)
-        return result

@@ -11,7 +11,8 @@ from typing import Any, get_args
 from pyconvx._core.types import Array, FloatArray, Shape
 from pyconvx.layers.base import Arrays, Context, Kind, Layer, ParameterSpec, belongs_to_forward, registry
 from pyconvx.layers.program import Program
-from pyconvx.registry.guard import Guard, is_foreign, read_only
+from pyconvx.registry.claims import is_foreign
+from pyconvx.registry.guard import Guard, read_only
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pyconvx.registry import Registry
+from pyconvx.registry.claims import is_foreign
 from pyconvx.registry.contracts import require
-from pyconvx.registry.guard import Guard, is_foreign, read_only
+from pyconvx.registry.guard import Guard, read_only
 
 __all__ = ["Loss", "registry"]
 

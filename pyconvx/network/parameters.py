@@ -15,9 +15,9 @@ import numpy.typing as npt
 from pyconvx import activations, initializers
 from pyconvx._core.types import Array, FloatArray, Shape
 from pyconvx.initializers import Dirac
-from pyconvx.initializers.base import draw
 from pyconvx.layers import Activation, Layer, ParameterSpec
 from pyconvx.layers.sequence import leaves, sequence_parameters
+from pyconvx.registry.guard import at, unguarded
 
 Specs = dict[str, ParameterSpec]
 
@@ -108,8 +108,9 @@ def initial_values(name: str, spec: ParameterSpec, default: object, trainable: b
     chosen: Any = spec.initializer if spec.initializer is not None else default
     initializer = initializers.registry.resolve(chosen)
     rng = np.random.Generator(np.random.Philox(key=(seed << 64) + zlib.crc32(name.encode())))
-    values = draw(initializer, spec.shape, spec.fan_in, spec.fan_out, rng, name)
-    if spec.kind == "weight" and trainable and values.size > 1 and not isinstance(initializer, Dirac):
+    values = at(initializer, name)(spec.shape, spec.fan_in, spec.fan_out, rng)
+    fixed = isinstance(unguarded(initializer), Dirac)
+    if spec.kind == "weight" and trainable and values.size > 1 and not fixed:
         _refuse_symmetry(name, chosen, values)
     return values
 

@@ -47,6 +47,11 @@ def _source(package: str, version: str, path: str) -> str:
     return f"{package}{version and ' '}{version} ({path})"
 
 
+def is_foreign(plugin: object) -> bool:
+    """Whether an object's class belongs to another package."""
+    return type(plugin).__module__.partition(".")[0] != OWN
+
+
 def path_of(plugin: object) -> str:
     """``module:qualname`` of a function or class, or of an instance's class."""
     named: Any = plugin if hasattr(plugin, "__qualname__") else type(plugin)

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["require"]
+__all__ = ["require", "written"]
 
 
 def require(plugin: object, prototype: Callable[..., Any]) -> None:
@@ -22,24 +22,34 @@ def require(plugin: object, prototype: Callable[..., Any]) -> None:
     TypeError
         With both signatures.
     """
-    wanted = _plain(inspect.signature(prototype), skip=1)
-    name = prototype.__name__
+    name, wanted = prototype.__name__, written(prototype)
     # the signature of a function's own __call__ says nothing
     method = plugin if name == "__call__" else getattr(plugin, name, None)
     if not callable(method):
-        raise TypeError(f"{plugin!r} has no method {name}{wanted}")
+        raise TypeError(f"{plugin!r} has no method {wanted}")
     try:
         found = inspect.signature(method)
     except ValueError:
         return  # compiled without a signature: the first call will tell
-    keywords = [p.name for p in wanted.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    passed = list(inspect.signature(prototype).parameters.values())[1:]
+    keywords = [p.name for p in passed if p.kind is p.KEYWORD_ONLY]
     try:
-        found.bind(*[None] * (len(wanted.parameters) - len(keywords)), **dict.fromkeys(keywords))
+        found.bind(*[None] * (len(passed) - len(keywords)), **dict.fromkeys(keywords))
     except TypeError as error:
-        raise TypeError(f"{plugin!r} has {name}{_plain(found)}, expected {name}{wanted}: {error}") from None
+        raise TypeError(f"{plugin!r} has {name}{_plain(found)}, expected {wanted}: {error}") from None
+
+
+def written(prototype: Callable[..., Any]) -> str:
+    """Return a prototype as messages show it: its name and its arguments without self."""
+    return f"{prototype.__name__}{_plain(inspect.signature(prototype), skip=1)}"
 
 
 def _plain(signature: inspect.Signature, skip: int = 0) -> inspect.Signature:
-    """A signature without annotations and without its first parameters."""
-    bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    """Return a signature without annotations, without the slash and without its first parameters."""
+    bare = [p.replace(annotation=p.empty, kind=_shown(p.kind)) for p in signature.parameters.values()]
     return inspect.Signature(bare[skip:])
+
+
+def _shown(kind: Any) -> Any:
+    """Return how a parameter is passed; that one can only be passed by position makes no difference here."""
+    return inspect.Parameter.POSITIONAL_OR_KEYWORD if kind is inspect.Parameter.POSITIONAL_ONLY else kind

@@ -1,13 +1,16 @@
-"""Calls of other packages' objects: what one raises, or returns against its contract, becomes an error of ours.
+"""The guard around other packages' objects: a breach of their contract becomes an error that names them.
 
-pyconvx's own objects are called directly. KeyboardInterrupt, SystemExit and MemoryError pass as they are.
+A family's adapter is a subclass of `Guard` with the methods of the family's contract; `Registry.resolve` puts
+it around foreign plugins. pyconvx's own objects have none, and are called directly. KeyboardInterrupt,
+SystemExit and MemoryError pass as they are.
 """
 
 import math
 import reprlib
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,44 +19,47 @@ from pyconvx._core.arrays import all_finite
 from pyconvx._core.types import Array, Shape
 from pyconvx._core.workspace import Workspace
 from pyconvx.exceptions import DivergenceError, PluginError
-from pyconvx.registry.claims import OWN
 from pyconvx.registry.lookup import Registry
 
-__all__ = ["Guard", "is_foreign", "read_only"]
+__all__ = ["Guard", "at", "read_only", "unguarded"]
 
-
-def is_foreign(plugin: object) -> bool:
-    """Whether an object's class is not pyconvx's own."""
-    return type(plugin).__module__.partition(".")[0] != OWN
+P = TypeVar("P")
 
 
 def read_only(array: Array) -> Array:
-    """A view that a plugin cannot write."""
+    """Return a view that a plugin cannot write."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
+@dataclass(frozen=True)
 class Guard:
-    """One plugin under guard.
+    """One plugin under guard; a value that compares, hashes and pickles as the plugin does.
 
     Parameters
     ----------
     registry : Registry
         The plugin's family; messages name the plugin as it does.
     plugin : object
+        The object itself.
     where : str, default=""
-        Name of the layer that it works in.
+        Name of the layer or array that it works for, for messages.
     """
 
-    def __init__(self, registry: Registry[Any], plugin: object, where: str = "") -> None:
-        self.registry, self.plugin, self.where = registry, plugin, where
+    registry: Registry[Any]
+    plugin: Any
+    where: str = ""
 
     def __str__(self) -> str:
         return self.registry.describe(self.plugin) + (self.where and f" at {self.where!r}")
 
+    def at(self, where: str) -> Self:
+        """Return the same guard with another place in its messages."""
+        return replace(self, where=where)
+
     def call(self, what: str, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        """What the function returns; an error with the plugin's name for what it raises."""
+        """Return what the function returns; an exception of it becomes an error with the plugin's name."""
         try:
             return function(*arguments, **keywords)
         except (PluginError, DivergenceError, MemoryError):
@@ -62,37 +68,37 @@ class Guard:
             self.failed(what, error)
 
     def failed(self, what: str, error: Exception) -> NoReturn:
-        """Raise for what the plugin raised."""
+        """Raise PluginError for what the plugin raised."""
         raise PluginError(f"{self}: {what} raised {type(error).__name__}: {error}") from error
 
-    def refuse(self, what: str, found: object, expected: str) -> NoReturn:
-        """Raise for a result that breaks the contract."""
-        array = f"an array of shape {found.shape}, {found.dtype}" if isinstance(found, np.ndarray) else None
-        raise PluginError(f"{self}: {what} returned {array or reprlib.repr(found)}, expected {expected}")
+    def refuse(self, what: str, result: object, expected: str) -> NoReturn:
+        """Raise PluginError for a result that breaks the contract."""
+        array = f"an array of shape {result.shape}, {result.dtype}" if isinstance(result, np.ndarray) else None
+        raise PluginError(f"{self}: {what} returned {array or reprlib.repr(result)}, expected {expected}")
 
-    def array(self, what: str, found: Any, shape: Shape, dtype: npt.DTypeLike) -> Array:
-        """The result, which has to be an array of this shape and dtype."""
-        if not (isinstance(found, np.ndarray) and found.shape == shape and found.dtype == dtype):
-            self.refuse(what, found, f"an array of shape {shape}, {np.dtype(dtype)}")
-        return found
+    def array(self, what: str, result: Any, shape: Shape, dtype: npt.DTypeLike) -> Array:
+        """Return the result if it is an array of this shape and dtype, else refuse it."""
+        if not (isinstance(result, np.ndarray) and result.shape == shape and result.dtype == dtype):
+            self.refuse(what, result, f"an array of shape {shape}, {np.dtype(dtype)}")
+        return result
 
-    def kept(self, what: str, found: Any, shape: Shape, dtype: npt.DTypeLike, workspace: Workspace) -> Array:
-        """The same in memory of ours: a plugin may hand out its input, or one array again and again."""
-        result = self.array(what, found, shape, dtype)
-        if result.flags.carray and workspace.owns(result):
-            return result
-        copy = workspace.take(shape, result.dtype)
-        np.copyto(copy, result)
+    def kept(self, what: str, result: Any, shape: Shape, dtype: npt.DTypeLike, workspace: Workspace) -> Array:
+        """Return such an array in the workspace: a plugin may hand out its input, or one array again and again."""
+        array = self.array(what, result, shape, dtype)
+        if array.flags.carray and workspace.owns(array):
+            return array
+        copy = workspace.take(shape, array.dtype)
+        np.copyto(copy, array)
         return copy
 
-    def number(self, what: str, found: Any) -> float:
-        """The result, which has to be a number."""
-        if not isinstance(found, Real):
-            self.refuse(what, found, "a number")
-        return float(found)
+    def number(self, what: str, result: Any) -> float:
+        """Return the result as a float if it is a number, else refuse it."""
+        if not isinstance(result, Real):
+            self.refuse(what, result, "a number")
+        return float(result)
 
     def finite(self, what: str, results: Array | float, *inputs: Array) -> None:
-        """Raise where finite numbers went in and others came out."""
+        """Raise DivergenceError if finite numbers went in and others came out."""
         if not _finite(results) and all(map(_finite, inputs)):
             raise DivergenceError(
                 f"{self}: {what} made NaN or infinity of finite numbers. If that is right for numbers so large, "
@@ -100,7 +106,18 @@ class Guard:
             )
 
 
+def at(plugin: P, where: str) -> P:
+    """Return a plugin that names this place in its messages; pyconvx's own need no place."""
+    return plugin.at(where) if isinstance(plugin, Guard) else plugin
+
+
+def unguarded(plugin: Any) -> Any:
+    """Return the object itself, without the guard that it may have."""
+    return plugin.plugin if isinstance(plugin, Guard) else plugin
+
+
 def _finite(values: Array | float) -> bool:
+    """Whether a number, or every number of an array, is finite."""
     if isinstance(values, np.ndarray):
         return all_finite(values)
     return math.isfinite(values)

@@ -20,10 +20,12 @@ from pyconvx.registry.claims import (
     Row,
     claim_of,
     foreign_entries,
+    is_foreign,
     path_of,
     same,
     target_if_imported,
 )
+from pyconvx.registry.families import registry_of
 
 __all__ = ["Registry", "Row"]
 
@@ -42,6 +44,9 @@ class Registry(Generic[T]):
         The entry-point group, such as ``"pyconvx.activations"``.
     verify : callable
         ``verify(plugin)`` raises TypeError or ValueError where the plugin breaks its contract.
+    guard : callable, optional
+        ``guard(registry, plugin)`` returns the family's adapter, a `pyconvx.registry.guard.Guard` with
+        the methods of the contract; `resolve` puts it around the plugins of other packages.
     instantiate : bool, default=True
         Whether a class stands for its instances: each look-up then makes one, without
         arguments, so that no two users share a mutable object.
@@ -53,8 +58,15 @@ class Registry(Generic[T]):
     True
     """
 
-    def __init__(self, group: str, verify: Callable[[Any], None], *, instantiate: bool = True) -> None:
-        self.group = group
+    def __init__(
+        self,
+        group: str,
+        verify: Callable[[Any], None],
+        guard: "Callable[[Registry[Any], Any], Any] | None" = None,
+        *,
+        instantiate: bool = True,
+    ) -> None:
+        self.group, self.guard = group, guard
         self._verify = verify
         self._instantiate = instantiate
         # It guards the tables alone. A plugin is imported without it: its module may register
@@ -77,6 +89,12 @@ class Registry(Generic[T]):
 
     def __repr__(self) -> str:
         return f"Registry({self.group!r})"
+
+    def __reduce__(self) -> Any:
+        """Pickle by the family's name: an adapter travels to other processes, its registry is there already."""
+        if registry_of(self.group) is not self:
+            raise TypeError(f"cannot pickle {self!r}, which is not the family's own")
+        return registry_of, (self.group,)
 
     @overload
     def register(self, name: str) -> Callable[[P], P]: ...
@@ -133,7 +151,7 @@ class Registry(Generic[T]):
 
         Returns
         -------
-        The plugin, which keeps its contract; a new instance where a class was registered.
+        The plugin, which keeps its contract, without a guard; a new instance if a class was registered.
 
         Raises
         ------
@@ -147,8 +165,17 @@ class Registry(Generic[T]):
         target = claim.target if claim.entry is None else self._load(claim)
         return self._instance(claim, target)
 
-    def resolve(self, value: object) -> T:
-        """Return the plugin that a parameter means: a name is looked up, an object verified.
+    def verified(self, value: object) -> T:
+        """Return the object that a parameter means: a name is looked up, an object verified.
+
+        Parameters
+        ----------
+        value : str, object or class
+            A name, a plugin, or the class of one that needs no arguments.
+
+        Returns
+        -------
+        The plugin as its author wrote it, without a guard.
 
         Raises
         ------
@@ -168,6 +195,28 @@ class Registry(Generic[T]):
             cause = f"{type(error).__name__}: {error}"
             raise PluginError(f"{self.kind} {path_of(value)} breaks its contract: {cause}") from error
         return cast(T, plugin)
+
+    def resolve(self, value: object) -> T:
+        """Return the plugin that a parameter means, ready for use: another package's one under guard.
+
+        Parameters
+        ----------
+        value : str, object or class
+            As for `verified`.
+
+        Returns
+        -------
+        A built-in as it is; any other plugin in the family's adapter, whose ``plugin`` is the object.
+
+        Raises
+        ------
+        PluginError, TypeError, ValueError
+            As `verified` does.
+        """
+        plugin = self.verified(value)
+        if self.guard is None or not is_foreign(plugin):
+            return plugin
+        return cast(T, self.guard(self, plugin))
 
     def claimed(self, name: str) -> Row:
         """Who provides a name: its line of the listing; PluginError as `get`. Imports nothing."""

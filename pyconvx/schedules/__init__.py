@@ -1,6 +1,8 @@
 """How the learning rate changes in the course of training.
 
-    base       the contract, Progress, the registry
+    base       the contract, the registry
+    progress   Progress, all that a schedule knows
+    guarded    the adapter around schedules of other packages
     constant   it does not
     mlp        invscaling and adaptive, as in scikit-learn's MLP
     decay      step and exponential
@@ -9,11 +11,12 @@
 Each returns a factor on learning_rate_init, a function of `Progress` alone.
 """
 
-from pyconvx.schedules.base import Progress, Schedule, registry
+from pyconvx.schedules.base import Schedule, registry
 from pyconvx.schedules.constant import Constant
 from pyconvx.schedules.cosine import Cosine, OneCycle
 from pyconvx.schedules.decay import Exponential, Step
 from pyconvx.schedules.mlp import Adaptive, InvScaling
+from pyconvx.schedules.progress import Progress
 
 __all__ = [
     "Adaptive",

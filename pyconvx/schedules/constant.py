@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sklearn.base import BaseEstimator
 
-from pyconvx.schedules.base import Progress
+from pyconvx.schedules.progress import Progress
 
 __all__ = ["Constant"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sklearn.base import BaseEstimator
 
 from pyconvx._core.numbers import check_real
-from pyconvx.schedules.base import Progress
+from pyconvx.schedules.progress import Progress
 
 __all__ = ["Cosine", "OneCycle"]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from sklearn.base import BaseEstimator
 
 from pyconvx._core.numbers import check_real
-from pyconvx.schedules.base import Progress, power
+from pyconvx.schedules._power import power
+from pyconvx.schedules.progress import Progress
 
 __all__ = ["Adaptive", "InvScaling"]
 

@@ -1,6 +1,7 @@
 """How parameters follow their gradients.
 
     base      the contract, the registry
+    guarded   the adapter around solvers of other packages
     sgd       gradient descent with momentum, Nesterov's too
     adam      Adam; AdamW, which decays weights apart from the gradient
     rmsprop   gradients divided by their running size

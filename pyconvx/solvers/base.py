@@ -9,7 +9,7 @@ from pyconvx._core.numbers import as_int, require_real
 from pyconvx._core.threads import resolve_threads
 from pyconvx.registry import Registry
 from pyconvx.registry.contracts import require
-from pyconvx.registry.guard import Guard, is_foreign, read_only
+from pyconvx.solvers.guarded import GuardedSolver
 
 __all__ = ["Solver", "registry"]
 
@@ -69,27 +69,7 @@ def _verify(plugin: object) -> None:
             raise TypeError(f"{plugin!r} has no {name}: subclass sklearn.base.BaseEstimator")
 
 
-registry: Registry[Solver] = Registry("pyconvx.solvers", _verify)
-
-
-def take_step(
-    solver: Solver,
-    parameters: npt.NDArray[Any],
-    gradients: npt.NDArray[Any],
-    slots: npt.NDArray[Any],
-    *rest: Any,
-    **counts: int,
-) -> None:
-    """`Solver.step`; PluginError or DivergenceError where another package's breaks its contract."""
-    if not is_foreign(solver):
-        solver.step(parameters, gradients, slots, *rest, **counts)
-        return
-    guard = Guard(registry, solver)
-    found = guard.call("step", solver.step, parameters, read_only(gradients), slots, *rest, **counts)
-    if found is not None:
-        guard.refuse("step", found, "None: it changes the parameters in place")
-    guard.finite("step", parameters, gradients)
-    guard.finite("step (its slots)", slots, gradients)
+registry: Registry[Solver] = Registry("pyconvx.solvers", _verify, GuardedSolver)
 
 
 def check_step(

@@ -28,7 +28,7 @@ def subject(registry: Registry[P], plugin: object) -> tuple[P, str]:
     if isinstance(plugin, str):
         return registry.get(plugin), who
     try:
-        return registry.resolve(plugin), who
+        return registry.verified(plugin), who
     except Exception as error:
         raise AssertionError(f"{who}: breaks its contract: {error}") from error
 

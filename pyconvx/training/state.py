@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pyconvx._core.types import FloatArray
+from pyconvx.registry.guard import unguarded
 from pyconvx.solvers import Solver
 
 
@@ -56,7 +57,7 @@ class TrainingState:
 
     def adopt(self, solver: Solver, n: int) -> None:
         """Make the memory fit a solver: anew where it was another's, a copy where it cannot be written."""
-        kind = type(solver).__qualname__
+        kind = type(unguarded(solver)).__qualname__
         if self.solver not in ("", kind):
             self.slots, self.step = np.zeros((solver.slots, n), self.slots.dtype), 0
         elif not self.slots.flags.writeable:

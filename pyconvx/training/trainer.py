@@ -20,8 +20,8 @@ from pyconvx._ext import random, training
 from pyconvx.exceptions import DivergenceError
 from pyconvx.losses.base import Loss, value_and_gradient
 from pyconvx.network import Memory, Network
-from pyconvx.schedules.base import Progress, Schedule, factor_of
-from pyconvx.solvers.base import Solver, take_step, threads_for
+from pyconvx.schedules import Progress, Schedule
+from pyconvx.solvers.base import Solver, threads_for
 from pyconvx.training.batches import ArraySource
 from pyconvx.training.state import BestWeights, TrainingState
 
@@ -164,7 +164,7 @@ class Trainer:
             samples_seen=state.samples_seen,
             stalls=state.stalls,
         )
-        return self.settings.learning_rate_init * factor_of(self.schedule, progress)
+        return self.settings.learning_rate_init * self.schedule.factor(progress)
 
     def _whole_epoch(self, number: int, score: Callable[[], float] | None) -> tuple[Epoch, bool]:
         """Train, score and record one epoch, or none: whatever is raised, all stands as before it."""
@@ -263,8 +263,8 @@ class Trainer:
         value += self._decay(weight)
         rate = self._rate(share)
         state.step += 1
-        take_step(
-            self.solver, self._trainable, self._gradients, state.slots, rate, state.step,
+        self.solver.step(
+            self._trainable, self._gradients, state.slots, rate, state.step,
             n_weights=network.n_weights, n_threads=settings.n_threads,
         )  # fmt: skip
         return value, weight

@@ -124,7 +124,7 @@ def test_activation_backward(name, filled, shape, layout, n_threads, data):
 def test_anything_for_an_activation(thing):
     assert isinstance(activations.name_of(thing), str)
     assert isinstance(activations.initializer_of(thing), str)
-    faults = [] if thing is activations.relu else [(repr(thing), "needs"), (repr(thing), "is no activation")]
+    faults = [] if thing is activations.relu else [(repr(thing), "expected"), (repr(thing), "is no activation")]
     outcome(lambda: activations.verify(thing), faults)
     outcome(lambda: activations.CompiledActivation(thing), [("no compiled activation", repr(thing)), ("name",)])
 

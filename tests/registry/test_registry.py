@@ -272,8 +272,8 @@ def test_resolve(registry):
 def test_missing_own_metadata_says_reinstall(tmp_path):
     """In a process that sees our source but no installed distribution."""
     (tmp_path / "pyconvx" / "registry").mkdir(parents=True)
-    for name in ("registry/__init__.py", "registry/lookup.py", "registry/claims.py", "exceptions.py"):
-        (tmp_path / "pyconvx" / name).write_text((ROOT / "pyconvx" / name).read_text())
+    for path in (*(ROOT / "pyconvx" / "registry").glob("*.py"), ROOT / "pyconvx" / "exceptions.py"):
+        (tmp_path / path.relative_to(ROOT)).write_text(path.read_text())
     (tmp_path / "pyconvx" / "__init__.py").write_text("")
     code = (
         "from pyconvx.registry import Registry\n"

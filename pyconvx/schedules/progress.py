@@ -1,0 +1,36 @@
+"""How far training has come: all that a schedule knows."""
+
+from dataclasses import dataclass
+
+from pyconvx._core.numbers import check_real
+
+__all__ = ["Progress"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training has come, at the start of a step.
+
+    Parameters
+    ----------
+    step : int
+        Steps done, over all calls of fit and partial_fit.
+    epoch : float
+        Epochs done, with the fraction of the one under way.
+    max_epochs : int
+        Epochs that this training may take.
+    samples_seen : int
+        Samples of all epochs ended so far, ``t_`` of scikit-learn's MLP.
+    stalls : int
+        How often training ran ``n_iter_no_change`` epochs without improvement.
+    """
+
+    step: int = 0
+    epoch: float = 0.0
+    max_epochs: int = 1
+    samples_seen: int = 0
+    stalls: int = 0
+
+    def __post_init__(self) -> None:
+        check_real(least=1, max_epochs=self.max_epochs)
+        check_real(least=0, **vars(self))
