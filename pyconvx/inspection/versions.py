@@ -4,9 +4,10 @@ import importlib.metadata
 import platform
 import sys
 
-from pyconvx import _ext, activations, initializers, layers, losses, schedules, solvers
+from pyconvx import _ext
 from pyconvx._core.threads import available_cpus, resolve_threads
 from pyconvx._ext import cpu
+from pyconvx.registry.families import FAMILIES
 
 _PACKAGES = ("pyconvx", "numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl")
 
@@ -27,8 +28,8 @@ def show_versions() -> None:
     lines["OpenMP"] = str(cpu.openmp()) if cpu.openmp() else "no: built without threads"
     lines["threads"] = f"{resolve_threads(None)} by default, {available_cpus()} processors available"
     foreign = [
-        f"{row.name} ({family.registry.group}) from {row.package} {row.version}: {row.status}"
-        for family in (activations, initializers, layers, losses, schedules, solvers)
+        f"{row.name} ({family.group}) from {row.package} {row.version}: {row.status}"
+        for family in FAMILIES.values()
         for row in family.registry.listing()
         if row.status != "built-in"
     ]

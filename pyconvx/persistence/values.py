@@ -22,16 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from pyconvx import activations, initializers, layers, losses, schedules, solvers
 from pyconvx._core.types import Array
 from pyconvx.exceptions import ModelFileError, PluginError
-from pyconvx.registry import Registry
-
-FAMILIES: dict[str, Registry[Any]] = {
-    family.registry.group.partition(".")[2]: family.registry
-    for family in (activations, initializers, layers, losses, schedules, solvers)
-}
-
+from pyconvx.registry.families import FAMILIES
 
 _CODE = re.compile("[<>|=]?[fiubUS][0-9]{0,9}")
 _LONGEST_NAME = 200  # characters of a plugin's name
@@ -79,7 +72,7 @@ class Writer:
 
     def named(self, family: str, name: str) -> None:
         """Note a plugin that a parameter names."""
-        row = FAMILIES[family].claimed(name)
+        row = FAMILIES[family].registry.claimed(name)
         if row.status != "built-in":
             self.plugins[family, name] = row.package, row.version
 
@@ -98,14 +91,14 @@ class Writer:
         return {"array": name}
 
     def _plugin(self, value: Any, where: str) -> Any:
-        for family, registry in FAMILIES.items():
-            row, whole = registry.identify(value)
+        for name, family in FAMILIES.items():
+            row, whole = family.registry.identify(value)
             if row is None:
                 continue
             if row.status != "built-in":
-                self.plugins[family, row.name] = row.package, row.version
+                self.plugins[name, row.name] = row.package, row.version
             made = None if whole else self.write(_made_with(value, where), where)
-            return {"family": family, "name": row.name, "made_with": made}
+            return {"family": name, "name": row.name, "made_with": made}
         raise TypeError(
             f"{where}={value!r}: a model file holds no code, and this is no registered plugin. Register its "
             "class, give a name instead, or use pickle"
@@ -138,7 +131,7 @@ class Reader:
         if not (known and isinstance(name, str) and len(name) <= _LONGEST_NAME):
             raise ModelFileError(f"no plugin is called {str(name)[:80]!r} in {str(family)[:80]!r}")
         try:
-            return FAMILIES[family].get(name)
+            return FAMILIES[family].registry.get(name)
         except PluginError as error:
             package = self._packages.get((family, name), "a package that the file does not name")
             kind = FAMILIES[family].kind

@@ -1,8 +1,8 @@
 """Checks by which a plugin's author, and our own tests, show that it keeps its contract.
 
-    activation, initializer, layer, loss, solver   one check each
-    _common                                        what they share: names, calls, pickling
-    __main__                                       the checks from a shell
+    activation, initializer, layer, loss, schedule, solver   one check each
+    _common                                                  what they share: names, calls, pickling
+    __main__                                                 the checks from a shell
 
 Each takes a registered name or an object, returns nothing, and raises AssertionError with the
 plugin and the reason. They need no test framework.
@@ -12,6 +12,14 @@ from pyconvx.testing.activation import check_activation
 from pyconvx.testing.initializer import check_initializer
 from pyconvx.testing.layer import check_layer
 from pyconvx.testing.loss import check_loss
+from pyconvx.testing.schedule import check_schedule
 from pyconvx.testing.solver import check_solver
 
-__all__ = ["check_activation", "check_initializer", "check_layer", "check_loss", "check_solver"]
+__all__ = [
+    "check_activation",
+    "check_initializer",
+    "check_layer",
+    "check_loss",
+    "check_schedule",
+    "check_solver",
+]

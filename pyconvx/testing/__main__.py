@@ -3,20 +3,14 @@
 import argparse
 import sys
 
-from pyconvx import testing
 from pyconvx.exceptions import PluginError
+from pyconvx.registry.families import FAMILIES
 
-CHECKS = {
-    "activation": testing.check_activation,
-    "initializer": testing.check_initializer,
-    "layer": testing.check_layer,
-    "loss": testing.check_loss,
-    "solver": testing.check_solver,
-}
+CHECKS = {family.kind: family.check for family in FAMILIES.values()}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Check registered names one after the other; returns how the process ends: 1 where one failed."""
+    """Check registered names one after the other; return the exit code of the process, 1 if one failed."""
     parser = argparse.ArgumentParser(
         prog="python -m pyconvx.testing",
         description="Check that plugins keep their contract: gradients, shapes, dtypes, purity, pickling.",

@@ -10,20 +10,13 @@ import postponed_plugins
 import pytest
 from small import fitted, images, weights_of
 
-from pyconvx import testing
 from pyconvx._core.fields import field_types
 from pyconvx.layers import Conv2D, Layer
 from pyconvx.losses import CrossEntropy
 from pyconvx.registry import Registry
+from pyconvx.registry.families import FAMILIES
 
 X, Y = images()
-CHECKS = {
-    "activations": testing.check_activation,
-    "initializers": testing.check_initializer,
-    "layers": testing.check_layer,
-    "losses": testing.check_loss,
-    "solvers": testing.check_solver,
-}
 
 
 @pytest.mark.parametrize("family", good_plugins.FAMILIES)
@@ -37,9 +30,9 @@ def test_they_train_like_the_same_plugins_elsewhere(family):
     assert weights_of(one) == weights_of(other)
 
 
-@pytest.mark.parametrize("family", CHECKS)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_they_pass_their_check(family):
-    CHECKS[family](getattr(postponed_plugins, good_plugins.FAMILIES[family][0])())
+    FAMILIES[family].check(getattr(postponed_plugins, good_plugins.FAMILIES[family][0])())
 
 
 @pytest.mark.parametrize(

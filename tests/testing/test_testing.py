@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from pyconvx import activations, initializers, losses, solvers, testing
+from pyconvx import activations, initializers, losses, schedules, solvers, testing
 from pyconvx.exceptions import PluginError
+from pyconvx.registry.families import FAMILIES
 
 BIASES = ("zeros", "constant")
 
@@ -26,6 +27,11 @@ def test_registered_loss(name):
     testing.check_loss(name)
 
 
+@pytest.mark.parametrize("name", schedules.registry.names())
+def test_registered_schedule(name):
+    testing.check_schedule(name)
+
+
 @pytest.mark.parametrize("name", solvers.registry.names())
 def test_registered_solver(name):
     testing.check_solver(name)
@@ -37,10 +43,7 @@ def test_constants_are_no_kernels(name):
         testing.check_initializer(name)
 
 
-@pytest.mark.parametrize(
-    "check",
-    [testing.check_activation, testing.check_initializer, testing.check_loss, testing.check_solver],
-)
+@pytest.mark.parametrize("check", [family.check for family in FAMILIES.values()])
 def test_unknown_names(check):
     with pytest.raises(PluginError, match=r"unknown .* 'no_such_name'"):
         check("no_such_name")
@@ -50,6 +53,7 @@ def test_unknown_names(check):
     ("arguments", "code", "out", "error"),
     [
         ("activation relu tanh", 0, "ok      activation 'relu'\nok      activation 'tanh'\n", ""),
+        ("schedule cosine", 0, "ok      schedule 'cosine'\n", ""),
         ("solver nope adam", 1, "ok      solver 'adam'\n", "FAILED  unknown solver 'nope'"),
         ("initializer zeros", 1, "", "FAILED  initializer 'zeros': all filters"),
         ("loss", 2, "", "usage: "),

@@ -1,0 +1,80 @@
+"""The check of a schedule: a pure function of the progress, with finite factors that are not negative."""
+
+import math
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+from sklearn.base import clone
+
+from pyconvx.schedules import Progress, registry
+from pyconvx.testing._common import call, check_pickle, expect, subject
+
+__all__ = ["check_schedule"]
+
+STEPS = 25  # of an epoch
+SAMPLES = 800
+
+
+def check_schedule(plugin: object) -> None:
+    """Check that a schedule keeps its contract.
+
+    Parameters
+    ----------
+    plugin : str or object
+        A registered name, a schedule, or a class of them that needs no arguments.
+
+    Raises
+    ------
+    AssertionError
+        For a factor that is no number, NaN, infinite or negative, at the start, in the middle or beyond the
+        end of trainings of one to a thousand epochs; for factors that are all 0; for one that raises, that
+        changes the progress, or that gives another factor for the same progress later, in another order,
+        from a pickled copy or from a clone; for parameters that scikit-learn's `clone` does not carry over,
+        for an object that cannot be pickled.
+    PluginError
+        For a name that cannot be looked up.
+    """
+    schedule, who = subject(registry, plugin)
+    copy = check_pickle(schedule, who)
+    cloned = call(who, "sklearn.base.clone", clone, schedule, safe=False)
+    points = _points()
+    first = _factors(schedule, who, points)
+    expect(max(first) > 0, who, "gives the factor 0 throughout: nothing would be learned")
+    backwards = _factors(schedule, who, points[::-1])[::-1]
+    for what, again in (
+        ("later, in another order", backwards),
+        ("from a pickled copy", _factors(copy, who, points)),
+        ("from a clone", _factors(cloned, who, points)),
+    ):
+        for point, one, other in zip(points, first, again, strict=True):
+            expect(one == other, who, f"gives {one!r} for {point}, and {other!r} {what}")
+
+
+def _points() -> list[Progress]:
+    """Stages of trainings of several lengths: starts, steps within epochs, ends, and partial_fit beyond them."""
+    points = []
+    for max_epochs in (1, 2, 10, 1000):
+        for part in (0.0, 0.01, 0.25, 0.5, 0.99, 1.0, 1.5, 3.0):
+            step = round(part * max_epochs * STEPS)
+            epoch = step / STEPS
+            seen, stalls = SAMPLES * math.floor(epoch), math.floor(epoch / 20)
+            points.append(Progress(step, epoch, max_epochs, seen, stalls))
+    return points
+
+
+def _factor(schedule: Any, who: str, point: Progress) -> float:
+    """Return one factor, checked; the schedule may not change what it is given."""
+    given = Progress(**vars(point))
+    factor = call(who, f"factor of {point}", schedule.factor, given)
+    expect(given == point, who, f"factor changes the progress that it is given, {point}")
+    number = isinstance(factor, Real)
+    expect(number, who, f"factor of {point} returned {type(factor).__name__}, not a number: {factor!r}")
+    expect(math.isfinite(factor), who, f"factor of {point} is {factor!r}")
+    expect(factor >= 0, who, f"factor of {point} is negative, {factor!r}: training would climb")
+    return float(factor)
+
+
+def _factors(schedule: Any, who: str, points: Sequence[Progress]) -> list[float]:
+    """Return the factors of several stages, in their order."""
+    return [_factor(schedule, who, point) for point in points]
