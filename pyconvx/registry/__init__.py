@@ -1,10 +1,11 @@
 """Plugins: the families, look-up by name, what a plugin must be callable as, and the guard around foreign code.
 
 families   the one table of families
-lookup     Registry: the names of one family
-claims     which package offers which name, and what an error says of it
+lookup     Registry: look-up in one family
+table      who claims which name, and what has become of the claim
+claims     one claim: package, version and object, and how messages write them
 contracts  whether an object can be called as its family's contract says
-guard      calls of other packages' objects
+guard      Guard: base of the adapters around other packages' objects
 """
 
 from pyconvx.registry.lookup import Registry

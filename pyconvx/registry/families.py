@@ -1,7 +1,7 @@
 """The one table of plugin families.
 
-Whatever goes through all families reads it: look-up and listing (`Registry`, ``show_versions``), model files,
-the checks of `pyconvx.testing`. A family's modules are named, not imported: they stand above this one.
+Whatever goes through all families reads it: the listing of ``show_versions``, model files, the checks of
+`pyconvx.testing`. A family's modules are named here, not imported: they are on higher floors.
 """
 
 import importlib
@@ -10,7 +10,7 @@ from typing import Any
 
 from pyconvx.exceptions import PluginError
 
-__all__ = ["FAMILIES", "Family", "registry_of"]
+__all__ = ["FAMILIES", "Family", "kind_of", "registry_of"]
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,14 @@ class Family:
     ----------
     name : str
         Its package below pyconvx, which has the contract and the ``registry``.
-    kind : str
-        What one plugin of it is called.
     """
 
     name: str
-    kind: str
+
+    @property
+    def kind(self) -> str:
+        """What one plugin of the family is called in messages."""
+        return kind_of(self.group)
 
     @property
     def group(self) -> str:
@@ -45,16 +47,14 @@ class Family:
 
 
 FAMILIES = {
-    family.name: family
-    for family in (
-        Family("activations", "activation"),
-        Family("initializers", "initializer"),
-        Family("layers", "layer"),
-        Family("losses", "loss"),
-        Family("schedules", "schedule"),
-        Family("solvers", "solver"),
-    )
+    name: Family(name) for name in ("activations", "initializers", "layers", "losses", "schedules", "solvers")
 }
+
+
+def kind_of(group: str) -> str:
+    """Return what one plugin of a group is called in messages: activation, loss, ..."""
+    plural = group.rpartition(".")[2]
+    return "loss" if plural == "losses" else plural.removesuffix("s")
 
 
 def registry_of(group: str) -> Any:

@@ -2,6 +2,7 @@
 
     activation, initializer, layer, loss, schedule, solver   one check each
     _common                                                  what they share: names, calls, pickling
+    _layer_subject                                           a layer with parameters, and how a network runs it
     __main__                                                 the checks from a shell
 
 Each takes a registered name or an object, returns nothing, and raises AssertionError with the

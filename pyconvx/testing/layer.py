@@ -1,18 +1,12 @@
-"""The check of a layer: shapes, dtypes, gradients, what it may write, threads, training against inference.
+"""The check of a layer: shapes, dtypes, gradients, what it may write, threads, training against inference."""
 
-The layer runs as a network runs it: parameters, gradients and states are handed in, results may lie in a
-workspace, backward gets another workspace than forward.
-"""
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pyconvx._core.types import Shape
-from pyconvx._core.workspace import Workspace
 from pyconvx.initializers import registry as initializers
-from pyconvx.layers import Context, ParameterSpec, registry, verify_layer
+from pyconvx.layers import ParameterSpec, registry, verify_layer
 from pyconvx.testing._common import (
     DTYPES,
     STEP,
@@ -23,6 +17,7 @@ from pyconvx.testing._common import (
     check_pickle,
     expect,
 )
+from pyconvx.testing._layer_subject import Subject, slopes
 
 __all__ = ["check_layer"]
 
@@ -30,70 +25,6 @@ ROWS = 3
 ELEMENTWISE = 150  # arrays of at most this size are differentiated element by element
 SHARED = 160_000  # numbers in a batch that is large enough for several threads
 KINDS = ("weight", "bias", "norm", "state")
-SCOPE = "layer."
-
-
-@dataclass
-class _Run:
-    """What came of one forward and backward pass."""
-
-    y: Array
-    dx: Array | None
-    grads: dict[str, Array]
-    states: dict[str, Array]
-
-    def bits(self) -> bytes:
-        """Every number, as bytes."""
-        arrays = [self.y, *self.grads.values(), *self.states.values(), *([] if self.dx is None else [self.dx])]
-        return b"".join(array.tobytes() for array in arrays)
-
-
-@dataclass
-class _Subject:
-    """A layer under test, with parameters for one input shape."""
-
-    layer: Any
-    who: str
-    params: dict[str, Array]
-    states: dict[str, Array]
-
-    def run(
-        self,
-        x: Array,
-        *,
-        training: bool = True,
-        n_threads: int = 1,
-        needs_dx: bool = True,
-        start: float = 0.0,
-        frozen: bool = False,
-        litter: float = 0.0,
-    ) -> _Run:
-        """Forward, and in training backward from `_slopes`; gradients begin at `start`."""
-        params = {name: array.astype(x.dtype) for name, array in self.params.items()}
-        states = {name: array.astype(x.dtype) for name, array in self.states.items()}
-        kept = {name: array.copy() for name, array in {"x": x, **params}.items()}
-        for array in params.values():
-            array.flags.writeable = False
-        names = {SCOPE + name: array for name, array in states.items()}
-        samples = np.arange(len(x), dtype=np.int64)
-        options: Any = {"n_threads": n_threads, "samples": samples, "states": names, "scope": SCOPE, "seed": 7}
-        context = Context(training, _littered(litter), needs_dx=needs_dx, **options)
-        made = call(self.who, f"forward ({x.dtype})", self.layer.forward, x, params | states, context)
-        expect(isinstance(made, tuple) and len(made) == 2, self.who, "forward must return (y, cache)")
-        y, cache = made
-        grads = {} if frozen else {name: np.full_like(array, start) for name, array in params.items()}
-        dx = None
-        if training:
-            dy = _slopes(y.shape).astype(x.dtype) if isinstance(y, np.ndarray) else y
-            slopes = np.copy(dy)
-            context = Context(training, _littered(litter), needs_dx=needs_dx, **options)
-            what = f"backward ({x.dtype})"
-            dx = call(self.who, what, self.layer.backward, dy, cache, params | states, grads, context)
-            expect(np.array_equal(slopes, dy), self.who, "backward writes dy, which a skip path reads again")
-        for name, array in {"x": x, **params}.items():
-            same = kept[name].tobytes() == array.tobytes()
-            expect(same, self.who, f"a pass writes {name}, which it may only read")
-        return _Run(y, dx, grads, states)
 
 
 def check_layer(plugin: object, input_shape: Shape = (6, 5, 4)) -> None:
@@ -125,11 +56,11 @@ def check_layer(plugin: object, input_shape: Shape = (6, 5, 4)) -> None:
     shape = tuple(input_shape)
     specs = _check_specs(layer, who, shape)
     params, states = _arrays(specs)
-    subject = _Subject(layer, who, params, states)
+    subject = Subject(layer, who, params, states)
     for dtype in DTYPES:
         _check_shapes(subject, _points((ROWS, *shape)).astype(dtype))
     _check_agreement(subject, _points((ROWS, *shape)))
-    _check_bits(subject, _Subject(copy, who, params, states), _points((ROWS, *shape)))
+    _check_bits(subject, Subject(copy, who, params, states), _points((ROWS, *shape)))
     _check_threads(subject, shape)
     _check_accumulation(subject, _points((ROWS, *shape)))
     _check_inference(subject, _points((ROWS, *shape)))
@@ -189,20 +120,7 @@ def _points(shape: Shape) -> Array:
     return np.random.default_rng(0).uniform(-2, 2, shape)
 
 
-def _slopes(shape: Shape) -> Array:
-    """The gradient that backward begins with: that of sum(y * slopes)."""
-    return np.random.default_rng(1).standard_normal(shape)
-
-
-def _littered(value: float) -> Workspace:
-    """A workspace whose memory holds something already."""
-    workspace = Workspace()
-    workspace.take((1 << 14,), np.float64).fill(value)
-    workspace.reset()
-    return workspace
-
-
-def _check_shapes(subject: _Subject, x: Array) -> None:
+def _check_shapes(subject: Subject, x: Array) -> None:
     """Shapes, dtypes and memory order of y and dx."""
     who, shape = subject.who, x.shape[1:]
     announced = call(who, "output_shape", subject.layer.output_shape, shape)
@@ -218,7 +136,7 @@ def _check_shapes(subject: _Subject, x: Array) -> None:
         expect(bool(np.isfinite(array).all()), who, f"{what} returned NaN or infinity ({x.dtype})")
 
 
-def _check_agreement(subject: _Subject, x: Array) -> None:
+def _check_agreement(subject: Subject, x: Array) -> None:
     """float32 gives what float64 gives, to rounding."""
     x = x.astype(np.float32)
     single, double = subject.run(x), subject.run(x.astype(np.float64))
@@ -231,7 +149,7 @@ def _check_agreement(subject: _Subject, x: Array) -> None:
         expect(close, subject.who, f"{what} in float32 differs from float64 by more than rounding")
 
 
-def _check_bits(subject: _Subject, copy: _Subject, x: Array) -> None:
+def _check_bits(subject: Subject, copy: Subject, x: Array) -> None:
     """Equal bits from equal input, whatever the memory held before; a read-only x is as good."""
     who, first = subject.who, subject.run(x).bits()
     expect(first == subject.run(x).bits(), who, "a second run gives other bits")
@@ -243,7 +161,7 @@ def _check_bits(subject: _Subject, copy: _Subject, x: Array) -> None:
     expect(first == subject.run(frozen).bits(), who, "a read-only input gives other bits")
 
 
-def _check_threads(subject: _Subject, shape: Shape) -> None:
+def _check_threads(subject: Subject, shape: Shape) -> None:
     """Equal bits on one, two and three threads."""
     x = _points((max(17, 1 + SHARED // int(np.prod(shape))), *shape))
     alone = subject.run(x).bits()
@@ -251,7 +169,7 @@ def _check_threads(subject: _Subject, shape: Shape) -> None:
         expect(alone == subject.run(x, n_threads=n).bits(), subject.who, f"{n} threads give other bits than one")
 
 
-def _check_accumulation(subject: _Subject, x: Array) -> None:
+def _check_accumulation(subject: Subject, x: Array) -> None:
     """Gradients are added to; dx is given where it is asked for, and nothing else depends on that."""
     who, once = subject.who, subject.run(x)
     again = subject.run(x, start=1.0)
@@ -269,7 +187,7 @@ def _check_accumulation(subject: _Subject, x: Array) -> None:
     expect(np.array_equal(frozen.dx, once.dx), who, "dx depends on whether the parameters are frozen")
 
 
-def _check_inference(subject: _Subject, x: Array) -> None:
+def _check_inference(subject: Subject, x: Array) -> None:
     """Outside training nothing is written, nothing is random, and rows do not meet."""
     who, whole = subject.who, subject.run(x, training=False)
     for name, state in whole.states.items():
@@ -281,17 +199,17 @@ def _check_inference(subject: _Subject, x: Array) -> None:
     expect(alike, who, "the prediction of a row depends on the rest of its batch")
 
 
-def _check_gradients(subject: _Subject, x: Array) -> None:
+def _check_gradients(subject: Subject, x: Array) -> None:
     """Dx and every parameter's gradient against differences of sum(y * slopes) in float64."""
     found = subject.run(x)
     assert found.dx is not None
-    slopes = _slopes(found.y.shape)
+    weights = slopes(found.y.shape)
 
     def at(name: str, value: Array) -> float:
         if name == "dx":
-            return float((subject.run(value).y * slopes).sum())
-        other = _Subject(subject.layer, subject.who, subject.params | {name: value}, subject.states)
-        return float((other.run(x).y * slopes).sum())
+            return float((subject.run(value).y * weights).sum())
+        other = Subject(subject.layer, subject.who, subject.params | {name: value}, subject.states)
+        return float((other.run(x).y * weights).sum())
 
     for name, gradient in {"dx": found.dx, **found.grads}.items():
         value = x if name == "dx" else subject.params[name]
