@@ -2,8 +2,9 @@
 
 types      names for the types that signatures repeat
 fields     types of a dataclass's fields
-numbers    checks of single numbers and switches
+numbers    checks of single numbers and flags
 arrays     checks of whole arrays
 threads    the one policy for threads
-workspace  memory that is taken again at every step
+workspace  memory that every step uses again
+build      how the compiled loops were built, and which level runs
 """

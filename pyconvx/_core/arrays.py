@@ -1,4 +1,4 @@
-"""Array arguments of the ops: float32 or float64, plain C order, shapes checked with both in the text."""
+"""Checks of array arguments: float32 or float64, plain C order, shapes with both sides in the message."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def refuse_odd_array(name: str, value: object) -> None:
-    """TypeError for kinds of arrays that compute in another way than they look."""
+    """Reject array subclasses whose arithmetic differs from ndarray's; TypeError."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; fill it first, hidden values would be used")
     if isinstance(value, np.matrix):
@@ -21,12 +21,12 @@ def refuse_odd_array(name: str, value: object) -> None:
 
 
 def as_floats(where: str, name: str, value: npt.ArrayLike) -> FloatArray:
-    """A C-contiguous, aligned array in native byte order; the value itself where it is one already.
+    """Return a C-contiguous, aligned array in native byte order; the value itself if it is one already.
 
     Raises
     ------
     TypeError
-        If it is no array of float32 or float64.
+        If it is not an array of float32 or float64.
     """
     refuse_odd_array(f"{where}: {name}", value)
     array: npt.NDArray[Any] = np.asarray(value)
@@ -36,7 +36,7 @@ def as_floats(where: str, name: str, value: npt.ArrayLike) -> FloatArray:
 
 
 def as_float_array(where: str, name: str, value: npt.ArrayLike, ndim: int) -> FloatArray:
-    """The same, of so many axes; ValueError for others, and where one but the first has length 0."""
+    """Return such an array with `ndim` axes, none but the first of length 0; else ValueError."""
     array = as_floats(where, name, value)
     if array.ndim != ndim:
         raise ValueError(f"{where}: {name} must have {ndim} axes, got shape {array.shape}")
@@ -46,7 +46,7 @@ def as_float_array(where: str, name: str, value: npt.ArrayLike, ndim: int) -> Fl
 
 
 def same_dtype(where: str, names: Sequence[str], arrays: Sequence[FloatArray]) -> None:
-    """Refuse a mix of float32 and float64: a silent cast would cost speed or precision."""
+    """Reject a mix of float32 and float64: a silent cast would cost speed or precision."""
     for name, array in zip(names[1:], arrays[1:], strict=True):
         if array.dtype != arrays[0].dtype:
             raise TypeError(
@@ -55,7 +55,7 @@ def same_dtype(where: str, names: Sequence[str], arrays: Sequence[FloatArray]) -
 
 
 def same_shape(where: str, name: str, array: FloatArray, expected: tuple[int, ...]) -> None:
-    """Refuse an array of another shape."""
+    """Reject an array of another shape."""
     if array.shape != expected:
         raise ValueError(f"{where}: {name} must have shape {expected}, got {array.shape}")
 
@@ -63,7 +63,7 @@ def same_shape(where: str, name: str, array: FloatArray, expected: tuple[int, ..
 def check_array(
     name: str, array: object, dtypes: Sequence[npt.DTypeLike], ndim: int, *, written: bool = False
 ) -> None:
-    """Refuse what a kernel cannot take as it lies, for functions that promise not to copy."""
+    """Reject an array that a kernel cannot use without a copy, for functions that promise not to copy."""
     if type(array) is np.ndarray and array.ndim == ndim and array.dtype in dtypes and array.flags.carray:
         return  # what every step asks
     if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
@@ -79,5 +79,5 @@ def check_array(
 
 
 def all_finite(array: FloatArray, n_threads: int = 1) -> bool:
-    """Whether no number of an array is NaN or infinite."""
+    """Return whether an array has neither NaN nor infinity."""
     return bool(training.all_finite(np.ascontiguousarray(array).reshape(-1), n_threads))

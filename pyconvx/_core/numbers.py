@@ -1,4 +1,4 @@
-"""Checks of single numbers and switches."""
+"""Checks of single numbers and flags."""
 
 import math
 import operator
@@ -8,18 +8,18 @@ import numpy as np
 
 __all__ = ["as_bool", "as_int", "check_real", "require_real"]
 
-_PLAIN = (float, int)  # quicker to see than what else is a real number, and steps ask often
+_PLAIN = (float, int)  # a faster test than that for any real number; every step makes it
 
 
 def check_real(
     *, above: float = -math.inf, least: float = -math.inf, below: float = math.inf, **values: object
 ) -> None:
-    """Refuse values that are no finite real numbers, or out of range; the text names them.
+    """Reject values that are not finite real numbers, or are out of range; the message names them.
 
     Raises
     ------
     TypeError
-        For a bool, a text, and everything else that is no number.
+        For a bool, a string, and everything else that is not a number.
     ValueError
         For NaN, infinity, and numbers that are not above `above`, at least `least` and below `below`.
     """
@@ -36,7 +36,7 @@ def check_real(
 
 
 def require_real(name: str, value: object) -> float:
-    """A real number as a float, infinite where it has no room there; TypeError for anything else, bools too."""
+    """Return a real number as a float, infinite if too large for one; TypeError for anything else, bools too."""
     if type(value) not in _PLAIN and (isinstance(value, (bool, np.bool_)) or not isinstance(value, Real)):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
@@ -46,7 +46,7 @@ def require_real(name: str, value: object) -> float:
 
 
 def as_int(name: str, value: object, minimum: int) -> int:
-    """An integer parameter of at least `minimum`; TypeError for bool, float and the like."""
+    """Return an integer of at least `minimum`; TypeError for bool, float and the like."""
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be an int, got {value!r}")
     try:
@@ -59,7 +59,7 @@ def as_int(name: str, value: object, minimum: int) -> int:
 
 
 def as_bool(name: str, value: object) -> bool:
-    """A switch, NumPy's too; a number or a text in its place is a slip that truth would hide."""
+    """Return a flag, also NumPy's; TypeError for a number or a string, which ``if`` would accept silently."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a bool, got {value!r}")
     return bool(value)

@@ -1,6 +1,6 @@
 """The one policy for threads: how many a call uses, and what happens to them at a fork.
 
-No count reaches OpenMP that was not checked here: it ends the process on -1 and crashes on huge ones.
+Every count is checked here before OpenMP gets it, which ends the process on -1 and crashes on huge ones.
 """
 
 import functools
@@ -30,12 +30,12 @@ if hasattr(os, "register_at_fork"):
 
 @functools.cache
 def _cpu_quota() -> int:
-    """Processors that containers and joblib's limits leave to this process."""
+    """Return how many processors containers and joblib's limits leave to this process."""
     return int(joblib.cpu_count())
 
 
 def available_cpus() -> int:
-    """Processors that this process may use now."""
+    """Return how many processors this process may use now."""
     if hasattr(os, "sched_getaffinity"):
         return min(len(os.sched_getaffinity(0)), _cpu_quota())
     return _cpu_quota()
@@ -47,9 +47,9 @@ def resolve_threads(n_threads: int | None, *, name: str = "n_threads") -> int:
     Parameters
     ----------
     n_threads : int or None
-        None takes OpenMP's own limit at the time of the call (``OMP_NUM_THREADS``, threadpoolctl, a
-        worker's share), at most the processors of the process. -1 takes all of those, -2 all but one,
-        and so on. A positive count is taken as it is, up to 64.
+        None means OpenMP's own limit at the time of the call (set by ``OMP_NUM_THREADS``, threadpoolctl or
+        a worker process), but not more than the processors of this process. -1 means all of those, -2 all
+        but one, and so on. A positive count is used as it is, up to 64.
     name : str
         The parameter's name, for the message.
 
@@ -60,7 +60,7 @@ def resolve_threads(n_threads: int | None, *, name: str = "n_threads") -> int:
     ValueError
         If it is 0.
     """
-    if type(n_threads) is int and 0 < n_threads <= MAX_THREADS:  # what every step asks
+    if type(n_threads) is int and 0 < n_threads <= MAX_THREADS:  # the quick way, for every step
         return n_threads
     if n_threads is None:
         return max(1, min(cpu.max_threads(), available_cpus(), MAX_THREADS))

@@ -1,4 +1,4 @@
-"""Memory that is taken again at every step, so that nothing is allocated after the first batch."""
+"""Memory that every step uses again, so that nothing is allocated after the first batch."""
 
 import math
 from typing import Any
@@ -15,15 +15,15 @@ _REMEMBERED = 1024  # arrays: more than the steps of the deepest network take
 class Workspace:
     """A stack of arrays in memory that it keeps.
 
-    `take` hands out uninitialised arrays one behind the other; `mark` and `release` give back the last
-    ones, `reset` all of them. Where the memory did not suffice, more is added, and the next `reset` joins
-    it into one piece. Arrays stay valid until the memory below them is taken again.
+    `take` returns uninitialised arrays one after the other; `mark` and `release` give back the latest ones,
+    `reset` all of them. If the memory is too small, a piece is added, and the next `reset` joins the pieces.
+    An array is valid until its memory is taken again.
     """
 
     def __init__(self) -> None:
         self._pieces: list[npt.NDArray[np.uint8]] = []
         self._top = (0, 0)  # piece, offset
-        # what was taken where, and the top behind it: steps repeat one another, and a look-up is cheap
+        # what was taken where, and the top after it: one step is like the next, and a look-up is cheap
         self._taken: dict[Any, tuple[Array, tuple[int, int]]] = {}
 
     def reset(self) -> None:
@@ -55,7 +55,7 @@ class Workspace:
         return array
 
     def _place(self, shape: Shape, kind: np.dtype[Any]) -> tuple[Array, tuple[int, int]]:
-        """An array behind the top, and the top behind it."""
+        """Make an array at the top; return it and the new top."""
         size = -(-math.prod(shape) * kind.itemsize // _ALIGNMENT) * _ALIGNMENT
         piece, offset = self._top
         while piece < len(self._pieces) and offset + size > self._pieces[piece].size:
@@ -65,13 +65,13 @@ class Workspace:
         return np.ndarray(shape, kind, self._pieces[piece].data, offset), (piece, offset + size)
 
     def owns(self, array: Array) -> bool:
-        """Whether the array was taken here, or is a view of one that was."""
-        # NumPy's views name the array that owns their memory
+        """Return whether the array was taken here, or is a view of one that was."""
+        # in NumPy the base of a view is the array that owns the memory
         return any(array.base is piece.base for piece in self._pieces)
 
 
 def aligned_empty(count: int, dtype: npt.DTypeLike) -> Array:
-    """An uninitialised vector from the first cache line on."""
+    """Return an uninitialised vector that begins at a cache line."""
     size = count * np.dtype(dtype).itemsize
     raw = np.empty(size + _ALIGNMENT, np.uint8)
     skip = -raw.ctypes.data % _ALIGNMENT

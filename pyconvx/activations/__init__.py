@@ -1,12 +1,12 @@
-"""Activations: functions applied to each number, or with the softmaxes to each row.
+"""Activations: functions of each number, or of each row in the case of the softmaxes.
 
-    compiled    CompiledActivation: any activation that has a capsule, the built-ins among them
+    compiled    CompiledActivation: the built-ins that run inside the kernels; CapsuleActivation for plugins
     rows        Softmax, LogSoftmax: over the last axis
-    contract    what an activation must have, and the registry that asks for it
+    contract    what an activation must have, and the class of its registry
     guarded     the adapter around activations of other packages
 
-Each built-in stands here under its name (``pyconvx.activations.gelu``); `registry` finds these and those of
-other packages by name.
+Each built-in is an attribute of this package (``pyconvx.activations.gelu``); `registry` finds them, and those
+of other packages, by name.
 """
 
 from pyconvx.activations.compiled import CompiledActivation
@@ -68,7 +68,7 @@ registry = ActivationRegistry("pyconvx.activations", verify, GuardedActivation)
 
 
 def name_of(activation: object) -> str:
-    """What to call an activation in a summary: its ``name``, else its class's."""
+    """Return what a summary calls an activation: its ``name``, else the name of its class."""
     plugin = unguarded(activation)
     name = getattr(plugin, "name", None)
     return name if isinstance(name, str) else type(plugin).__name__

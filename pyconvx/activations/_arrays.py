@@ -7,7 +7,7 @@ from pyconvx._core.types import FloatArray
 
 
 def as_triple(where: str, dy: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, ...]:
-    """The arguments of a backward, of one shape and type."""
+    """Return the arguments of a backward pass as arrays; they must have one shape and dtype."""
     names = ("dy", "x", "y")
     arrays = tuple(as_floats(where, name, a) for name, a in zip(names, (dy, x, y), strict=True))
     same_dtype(where, names, arrays)

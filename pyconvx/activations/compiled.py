@@ -1,7 +1,7 @@
 """Activations that are a pair of C functions in a capsule, and so run inside the fused kernels.
 
-On arrays they run here; inside a convolution or dense layer the kernel calls them row by row. What a
-capsule holds is written in pyconvx/include/pyconvx/activation.h.
+Here they run on whole arrays; inside a convolution or dense layer the kernel calls them row by row. The
+contents of a capsule are described in pyconvx/include/pyconvx/activation.h.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from pyconvx._ext import pointwise
 from pyconvx.activations._arrays import as_triple
 
 DEFAULT_INITIALIZER = "he_uniform"
-# He's variance makes up for the half that a ReLU cuts off; where f passes through 0 nearly as the identity
-# nothing is to be made up for; selu's fixed point (mean 0, variance 1) was derived for LeCun's variance.
+# He's variance makes up for the half that a ReLU cuts off. Functions that are nearly the identity around 0 lose
+# nothing. The fixed point of selu (mean 0, variance 1) was derived for LeCun's variance.
 INITIALIZERS = {
     "identity": "xavier_uniform",
     "softsign": "xavier_uniform",
@@ -30,7 +30,7 @@ INITIALIZERS = {
 
 
 class _OverCapsule:
-    """forward and backward by way of ``self.capsule``."""
+    """Implements forward and backward with the C functions in ``self.capsule``."""
 
     name: str
     initializer: str
@@ -42,12 +42,12 @@ class _OverCapsule:
 
     @property
     def from_output(self) -> bool:
-        """Whether the derivative follows from y, so that x need not be kept."""
+        """Whether the derivative follows from y, so that backward does not need x."""
         return bool(pointwise.flags(self.capsule) & pointwise.FROM_OUTPUT)
 
     @property
     def non_decreasing(self) -> bool:
-        """Whether x <= x' implies f(x) <= f(x'), so that f may follow a max pool instead of preceding it."""
+        """Whether x <= x' implies f(x) <= f(x'), so that f may run after a max pool instead of before it."""
         return bool(pointwise.flags(self.capsule) & pointwise.NON_DECREASING)
 
     def forward(self, x: npt.ArrayLike, *, n_threads: int | None = 1) -> FloatArray:
@@ -57,7 +57,7 @@ class _OverCapsule:
         ----------
         x : array of float32 or float64, any shape
         n_threads : int or None, default=1
-            None takes all that the process may use. The result does not depend on it.
+            None means all that the process may use. The result does not depend on it.
 
         Returns
         -------
@@ -76,13 +76,13 @@ class _OverCapsule:
     def backward(
         self, dy: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, *, n_threads: int | None = 1
     ) -> FloatArray:
-        """Gradient with respect to x, from the gradient with respect to y.
+        """Return the gradient with respect to x, from the gradient with respect to y.
 
         Parameters
         ----------
         dy : array of float32 or float64, any shape
         x, y : arrays of the shape and dtype of dy
-            What `forward` got and gave; it reads only one of them, see ``from_output``.
+            Input and output of `forward`; only one of them is read, see ``from_output``.
         n_threads : int or None, default=1
 
         Returns
@@ -96,9 +96,9 @@ class _OverCapsule:
         ValueError
             If the shapes differ.
         """
-        grad, before, after = as_triple(self.name, dy, x, y)
+        grad, x, y = as_triple(self.name, dy, x, y)
         dx = np.empty(grad.shape, grad.dtype)
-        v = after if self.from_output else before
+        v = y if self.from_output else x
         threads = resolve_threads(n_threads)
         pointwise.backward(self.capsule, v.reshape(-1), grad.reshape(-1), dx.reshape(-1), threads)
         return dx
@@ -106,7 +106,7 @@ class _OverCapsule:
 
 @dataclass(frozen=True)
 class CompiledActivation(_OverCapsule):
-    """A built-in activation; a value that compares, hashes and pickles by its name.
+    """A built-in activation, which compares, hashes and pickles by its name.
 
     Parameters
     ----------
@@ -139,19 +139,19 @@ class CompiledActivation(_OverCapsule):
 
 @dataclass(frozen=True)
 class CapsuleActivation(_OverCapsule):
-    """forward and backward for a plugin that has a capsule and nothing else.
+    """Adds forward and backward to a plugin that has only a capsule.
 
     Parameters
     ----------
     plugin : object
-        Something with a valid ``capsule``; pickling this pickles the plugin.
+        An object with a valid ``capsule``. Pickling this activation pickles the plugin.
     """
 
     plugin: Any
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """The plugin's ``name``, else its class's."""
+        """The plugin's ``name``, else the name of its class."""
         name = getattr(self.plugin, "name", None)
         return name if isinstance(name, str) else type(self.plugin).__name__
 
@@ -162,5 +162,5 @@ class CapsuleActivation(_OverCapsule):
 
     @property
     def capsule(self) -> Any:
-        """The plugin's capsule."""
+        """PyCapsule of the plugin."""
         return self.plugin.capsule

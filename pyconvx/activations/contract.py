@@ -1,7 +1,7 @@
 """What an object must have to be an activation, and the registry that checks it.
 
-Nothing is called here beyond ``capsule``: whether values and gradients are right is for
-``pyconvx.testing.check_activation``.
+Only attributes are looked at; whether values and gradients are right, ``pyconvx.testing.check_activation`` finds
+out.
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -16,10 +16,10 @@ from pyconvx.registry.contracts import require, written
 
 @runtime_checkable
 class Activation(Protocol):
-    """Arrays in, arrays out; float32 and float64, any shape, dtype kept, inputs unchanged.
+    """Maps arrays of any shape, float32 or float64, to arrays of the same shape and dtype; inputs stay unchanged.
 
-    Optional: ``initializer``, the name of the kernel initializer that suits it (he_uniform if absent),
-    and ``capsule``, with which it runs inside the kernels and needs neither method.
+    Optional are ``initializer``, the name of the kernel initializer that suits it (he_uniform if absent), and
+    ``capsule``, with which it runs inside the kernels and needs neither method.
     """
 
     def forward(self, x: FloatArray, /) -> FloatArray:
@@ -27,12 +27,12 @@ class Activation(Protocol):
         ...
 
     def backward(self, dy: FloatArray, x: FloatArray, y: FloatArray, /) -> FloatArray:
-        """Return dx from dy; y is what forward gave for x."""
+        """Return dx from dy; y is the output of forward for x."""
         ...
 
 
 def verify(activation: object) -> None:
-    """Refuse what the layers could not use.
+    """Reject an object that the layers could not use.
 
     Parameters
     ----------
@@ -65,12 +65,12 @@ def verify(activation: object) -> None:
 
 
 def initializer_of(activation: object) -> str:
-    """Name of the kernel initializer that suits an activation; he_uniform where it names none."""
+    """Return the name of the kernel initializer that suits an activation; he_uniform if it names none."""
     return str(getattr(activation, "initializer", DEFAULT_INITIALIZER))
 
 
 class ActivationRegistry(Registry[Activation]):
-    """A registry whose look-ups add the array methods to a plugin that is only a capsule."""
+    """A registry that adds the array methods to a plugin with nothing but a capsule."""
 
     def get(self, name: str) -> Activation:
         """Return the activation of a name; see `Registry.get`."""
@@ -82,7 +82,7 @@ class ActivationRegistry(Registry[Activation]):
 
 
 def _complete(activation: Any) -> Activation:
-    """Return an activation with both array methods: by way of its capsule, if it lacks them."""
+    """Return the activation, or if it lacks an array method one that uses its capsule."""
     if hasattr(activation, "forward") and hasattr(activation, "backward"):
         return activation  # type: ignore[no-any-return]
     return CapsuleActivation(activation)

@@ -1,4 +1,4 @@
-"""The adapter around activations of other packages that compute on arrays; compiled functions run without it."""
+"""The adapter around activations of other packages; only their array methods run in it, not their capsules."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +10,9 @@ from pyconvx.registry.guard import Guard, read_only
 
 @dataclass(frozen=True)
 class GuardedActivation(Guard):
-    """An activation of another package, its calls checked.
+    """An activation of another package, with checked calls.
 
-    Results lie in the plugin's memory, which it may write again: copy what has to last.
+    A result is the plugin's own memory, which it may overwrite at the next call: copy it if it has to last.
     """
 
     @property
@@ -23,7 +23,7 @@ class GuardedActivation(Guard):
 
     @property
     def capsule(self) -> Any:
-        """The compiled functions; AttributeError for an activation without, as the plugin itself has it."""
+        """PyCapsule of the plugin; AttributeError if it has none, so that ``hasattr`` tells."""
         found = self.call("capsule", getattr, self.plugin, "capsule", None)
         if found is None:
             raise AttributeError("this activation has no capsule")

@@ -1,6 +1,6 @@
 """softmax and log_softmax over the last axis: activations of an output layer.
 
-They mix the numbers of a row, so they have no capsule and run on their own. A row with a NaN or
+They mix the numbers of a row, so they have no capsule and do not run inside other layers. A row with NaN or
 +infinity becomes NaN.
 """
 
@@ -17,7 +17,7 @@ from pyconvx.activations._arrays import as_triple
 
 
 def _rows(array: FloatArray) -> FloatArray:
-    """The array as rows over its last axis; a scalar is a row of one."""
+    """Return the array as rows over its last axis; a scalar is a row of one."""
     return array.reshape(-1, array.shape[-1] if array.ndim else 1) if array.size else array.reshape(0, 1)
 
 
@@ -31,7 +31,7 @@ class Softmax:
         return "xavier_uniform"
 
     def forward(self, x: npt.ArrayLike, *, n_threads: int | None = 1) -> FloatArray:
-        """Probabilities of each row: a new array of x's shape and dtype (float32 or float64)."""
+        """Return the probabilities of each row: a new array of the shape and dtype (float32 or float64) of x."""
         array = as_floats("softmax", "x", x)
         y = np.empty(array.shape, array.dtype)
         pointwise.softmax(_rows(array), _rows(y), resolve_threads(n_threads))
@@ -40,10 +40,10 @@ class Softmax:
     def backward(
         self, dy: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, *, n_threads: int | None = 1
     ) -> FloatArray:
-        """Gradient with respect to x: ``y (dy - sum(y dy))`` in each row."""
-        grad, _, after = as_triple("softmax", dy, x, y)
+        """Return the gradient with respect to x: ``y (dy - sum(y dy))`` in each row."""
+        grad, _, y = as_triple("softmax", dy, x, y)
         dx = np.empty(grad.shape, grad.dtype)
-        pointwise.softmax_backward(_rows(after), _rows(grad), _rows(dx), resolve_threads(n_threads))
+        pointwise.softmax_backward(_rows(y), _rows(grad), _rows(dx), resolve_threads(n_threads))
         return dx
 
 
@@ -57,7 +57,7 @@ class LogSoftmax:
         return "xavier_uniform"
 
     def forward(self, x: npt.ArrayLike, *, n_threads: int | None = 1) -> FloatArray:
-        """Logarithms of the probabilities: a new array of x's shape and dtype (float32 or float64)."""
+        """Return the logarithms of the probabilities: a new array of the shape and dtype of x."""
         array = as_floats("log_softmax", "x", x)
         y = np.empty(array.shape, array.dtype)
         pointwise.log_softmax(_rows(array), _rows(y), resolve_threads(n_threads))
@@ -66,8 +66,8 @@ class LogSoftmax:
     def backward(
         self, dy: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, *, n_threads: int | None = 1
     ) -> FloatArray:
-        """Gradient with respect to x: ``dy - e^y sum(dy)`` in each row."""
-        grad, _, after = as_triple("log_softmax", dy, x, y)
+        """Return the gradient with respect to x: ``dy - e^y sum(dy)`` in each row."""
+        grad, _, y = as_triple("log_softmax", dy, x, y)
         dx = np.empty(grad.shape, grad.dtype)
-        pointwise.log_softmax_backward(_rows(after), _rows(grad), _rows(dx), resolve_threads(n_threads))
+        pointwise.log_softmax_backward(_rows(y), _rows(grad), _rows(dx), resolve_threads(n_threads))
         return dx

@@ -4,10 +4,10 @@
     guarded            the adapter around initializers of other packages
     variance_scaling   He, Xavier (Glorot), LeCun: normal or uniform with a variance from the fans
     orthogonal         orthonormal columns or rows
-    dirac              a convolution that passes its input on
+    dirac              convolutions that copy their input to their output
     constant           zeros and other constants, for biases and norms
 
-A trainable kernel that starts constant is refused where networks are built, not here.
+A network refuses to start a trainable kernel with a constant; the initializers themselves do not.
 """
 
 from pyconvx.initializers.base import Initializer, registry

@@ -1,4 +1,4 @@
-"""What an initializer is; this family's registry."""
+"""The contract of initializers, and their registry."""
 
 from typing import Protocol
 
@@ -25,7 +25,7 @@ class Initializer(Protocol):
         shape : tuple of int
             ``(KH, KW, C/groups, OC)`` of a convolution, ``(inputs, outputs)`` of a dense layer.
         fan_in, fan_out : int
-            Numbers of inputs that feed one output, and of outputs that one input feeds.
+            How many inputs one output depends on, and how many outputs depend on one input.
         rng : numpy.random.Generator
             The only source of randomness.
 
@@ -37,6 +37,7 @@ class Initializer(Protocol):
 
 
 def _verify(plugin: object) -> None:
+    """Raise TypeError unless the plugin can be called as the contract says."""
     require(plugin, Initializer.__call__)
 
 

@@ -1,4 +1,4 @@
-"""Arrays of one value: for biases and norms. As trainable kernels they learn nothing."""
+"""Arrays of one value, for biases and norms. A trainable kernel that starts so would learn nothing."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Constant:
     Parameters
     ----------
     value : float, default=0.0
-        The value.
+        The value of every element.
     """
 
     value: float = 0.0

@@ -1,4 +1,4 @@
-"""A convolution that starts as the identity: each output passes one input channel on."""
+"""A convolution that starts as the identity: each output is a copy of one input channel."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ __all__ = ["Dirac"]
 class Dirac:
     """A 1 at the centre tap of one channel per output, 0 elsewhere.
 
-    Output ``oc`` passes channel ``oc % C`` of its group on, so with ``C`` outputs, stride 1 and
-    padding "same" the convolution returns its input. The filters are fixed, not random.
+    Output ``oc`` copies channel ``oc % C`` of its group, so with ``C`` outputs, stride 1 and padding
+    "same" the convolution returns its input. The filters are fixed, not random.
     """
 
     def __call__(
@@ -26,7 +26,7 @@ class Dirac:
         kernel = np.zeros(shape)
         if not kernel.size:
             return kernel
-        # padding "same" puts the smaller half before: an even window's centre is (k - 1) // 2
+        # padding "same" puts the smaller half first: the centre of an even window is (k - 1) // 2
         centre = tuple((size - 1) // 2 for size in shape[:-2])
         output = np.arange(outputs)
         kernel[centre][output % channels, output] = 1.0

@@ -10,7 +10,7 @@ from pyconvx.registry.guard import Guard
 
 @dataclass(frozen=True)
 class GuardedInitializer(Guard):
-    """An initializer of another package, its arrays checked."""
+    """An initializer of another package, with checked arrays."""
 
     def __call__(
         self, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator

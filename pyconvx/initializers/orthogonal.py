@@ -15,8 +15,8 @@ __all__ = ["Orthogonal"]
 class Orthogonal:
     """A random orthogonal matrix, times a gain.
 
-    The array is read as a matrix with one column per output, one row per input of that output.
-    Its columns are orthonormal where it is tall, its rows where it is wide.
+    The array is seen as a matrix with one column per output and one row per input of that output.
+    Its columns are orthonormal if it is tall, its rows if it is wide.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Orthogonal:
         rows, columns = math.prod(shape[:-1]), shape[-1]
         normal = rng.standard_normal((max(rows, columns), min(rows, columns)))
         q, r = np.linalg.qr(normal)
-        # LAPACK's signs are a convention; with R's diagonal positive the distribution is uniform
+        # the signs of LAPACK are a convention; with a positive diagonal of R the distribution is uniform
         q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
         matrix = q if rows >= columns else q.T
         return self.gain * np.ascontiguousarray(matrix).reshape(shape)

@@ -1,6 +1,6 @@
-"""Normal or uniform weights whose variance follows from the fans.
+"""Normal or uniform weights whose variance follows from the numbers of inputs and outputs.
 
-All schemes are one formula, ``variance = scale / fan``; their names stand at the end.
+All schemes are one formula, ``variance = scale / fan``; their names are at the end of this file.
 """
 
 import math
@@ -76,5 +76,5 @@ xavier_uniform = VarianceScaling(1.0, "average", "uniform")
 # LeCun et al. 1998, "Efficient BackProp": sqrt(1 / fan_in)
 lecun_normal = VarianceScaling(1.0, "in", "normal")
 lecun_uniform = VarianceScaling(1.0, "in", "uniform")
-# the form that some texts call Xavier; it is LeCun's
+# some texts call this one Xavier; it is LeCun's
 xavier_fan_in_normal = lecun_normal

@@ -4,9 +4,8 @@ import importlib.metadata
 import platform
 import sys
 
-from pyconvx import _ext
+from pyconvx._core.build import AVAILABLE, LEVEL, OPENMP
 from pyconvx._core.threads import available_cpus, resolve_threads
-from pyconvx._ext import cpu
 from pyconvx.registry.families import FAMILIES
 
 _PACKAGES = ("pyconvx", "numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl")
@@ -24,8 +23,8 @@ def show_versions() -> None:
     lines = {"python": sys.version.replace("\n", " "), "machine": platform.platform()}
     for package in _PACKAGES:
         lines[package] = importlib.metadata.version(package)
-    lines["instruction set"] = f"{_ext.LEVEL} (available: {', '.join(_ext.AVAILABLE)})"
-    lines["OpenMP"] = str(cpu.openmp()) if cpu.openmp() else "no: built without threads"
+    lines["instruction set"] = f"{LEVEL} (available: {', '.join(AVAILABLE)})"
+    lines["OpenMP"] = str(OPENMP) if OPENMP else "no: built without threads"
     lines["threads"] = f"{resolve_threads(None)} by default, {available_cpus()} processors available"
     foreign = [
         f"{row.name} ({family.group}) from {row.package} {row.version}: {row.status}"

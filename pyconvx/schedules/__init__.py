@@ -1,14 +1,14 @@
-"""How the learning rate changes in the course of training.
+"""Schedules: how the learning rate changes in the course of training.
 
     base       the contract, the registry
-    progress   Progress, all that a schedule knows
+    progress   Progress: everything that a schedule knows
     guarded    the adapter around schedules of other packages
-    constant   it does not
+    constant   no change
     mlp        invscaling and adaptive, as in scikit-learn's MLP
     decay      step and exponential
-    cosine     cosine with warm-up, one_cycle; these look at max_epochs
+    cosine     cosine with warm-up, one_cycle; both depend on max_epochs
 
-Each returns a factor on learning_rate_init, a function of `Progress` alone.
+Each returns a factor for learning_rate_init, which depends on `Progress` alone.
 """
 
 from pyconvx.schedules.base import Schedule, registry

@@ -1,10 +1,10 @@
-"""Powers that overflow to infinity instead of an error."""
+"""Powers that become infinite instead of raising OverflowError."""
 
 import math
 
 
 def power(base: float, exponent: float) -> float:
-    """``base ** exponent`` of a base that is not negative; infinity where no float is as large."""
+    """Return ``base ** exponent`` for a base that is not negative; infinity if it is too large for a float."""
     try:
         return float(float(base) ** float(exponent))
     except (OverflowError, ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""What a schedule is; this family's registry."""
+"""The contract of schedules, and their registry."""
 
 from typing import Protocol
 
@@ -11,14 +11,15 @@ __all__ = ["Schedule", "registry"]
 
 
 class Schedule(Protocol):
-    """A pure function of the progress; a plain dataclass that subclasses BaseEstimator."""
+    """A pure function of the progress; usually a dataclass that subclasses scikit-learn's BaseEstimator."""
 
     def factor(self, progress: Progress) -> float:
-        """Return what multiplies ``learning_rate_init`` in the step that follows."""
+        """Return the factor for ``learning_rate_init`` in the next step."""
         ...
 
 
 def _verify(plugin: object) -> None:
+    """Raise TypeError unless the plugin has a factor of the progress."""
     require(plugin, Schedule.factor)
 
 

@@ -1,4 +1,4 @@
-"""Rates that follow half cosines over the whole training, which they must know the length of."""
+"""Rates that follow half cosines over the whole training; its length must be known."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["Cosine", "OneCycle"]
 
 
 def half_cosine(start: float, end: float, part: float) -> float:
-    """Go from start to end while part goes from 0 to 1, level at both ends."""
+    """Return a value between start and end for a part from 0 to 1; the slope is 0 at both ends."""
     start, end, part = float(start), float(end), min(max(part, 0.0), 1.0)
     return end + (start - end) * (1.0 + math.cos(math.pi * part)) / 2.0
 
@@ -33,7 +33,7 @@ class Cosine(BaseEstimator):
     floor: float = 0.0
 
     def factor(self, progress: Progress) -> float:
-        """Return the factor for the step that follows; the floor beyond max_epochs."""
+        """Return the factor for the next step; after max_epochs it is the floor."""
         check_real(warm_up=self.warm_up, least=0)
         check_real(floor=self.floor)
         warm_up = float(self.warm_up)
@@ -45,14 +45,14 @@ class Cosine(BaseEstimator):
 
 @dataclass
 class OneCycle(BaseEstimator):
-    """Up to 1 and down again in half cosines (Smith and Topin 2017, arXiv:1708.07120).
+    """A half cosine up to 1, then one down (Smith and Topin 2017, arXiv:1708.07120).
 
     ``learning_rate_init`` is the peak.
 
     Parameters
     ----------
     rise : float, default=0.3
-        The part of training spent rising, from 0 to 1.
+        The fraction of training in which the factor rises, from 0 to 1.
     start : float, default=0.04
         The factor at the start.
     end : float, default=4e-6
@@ -64,7 +64,7 @@ class OneCycle(BaseEstimator):
     end: float = 4e-6
 
     def factor(self, progress: Progress) -> float:
-        """Return the factor for the step that follows; the last one beyond max_epochs."""
+        """Return the factor for the next step; after max_epochs it is the end."""
         check_real(rise=self.rise, least=0)
         check_real(start=self.start, end=self.end)
         rise, part = float(self.rise), progress.epoch / progress.max_epochs

@@ -19,16 +19,16 @@ class Step(BaseEstimator):
     Parameters
     ----------
     every : int, default=10
-        Epochs between two falls.
+        Epochs from one fall to the next.
     rate : float, default=0.1
-        What is left of the learning rate at each.
+        What each fall multiplies the learning rate by.
     """
 
     every: int = 10
     rate: float = 0.1
 
     def factor(self, progress: Progress) -> float:
-        """Return the factor for the step that follows; ValueError for an illegal parameter."""
+        """Return the factor for the next step; ValueError for an illegal parameter."""
         check_real(every=self.every, above=0)
         check_real(rate=self.rate, least=0)
         return power(self.rate, math.floor(progress.epoch / self.every))
@@ -36,17 +36,17 @@ class Step(BaseEstimator):
 
 @dataclass
 class Exponential(BaseEstimator):
-    """``rate ** epochs done``, fractions of an epoch included.
+    """``rate ** (epochs done)``, fractions of an epoch included.
 
     Parameters
     ----------
     rate : float, default=0.95
-        What one epoch leaves of the learning rate.
+        What each epoch multiplies the learning rate by.
     """
 
     rate: float = 0.95
 
     def factor(self, progress: Progress) -> float:
-        """Return the factor for the step that follows; ValueError for a negative rate."""
+        """Return the factor for the next step; ValueError for a negative rate."""
         check_real(rate=self.rate, least=0)
         return power(self.rate, progress.epoch)

@@ -8,7 +8,7 @@ from pyconvx.schedules.progress import Progress
 
 @dataclass(frozen=True)
 class GuardedSchedule(Guard):
-    """A schedule of another package, its factors checked."""
+    """A schedule of another package, with checked factors."""
 
     def factor(self, progress: Progress) -> float:
         """Return the factor; PluginError or DivergenceError if it is no finite number."""

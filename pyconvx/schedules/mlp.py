@@ -13,7 +13,7 @@ __all__ = ["Adaptive", "InvScaling"]
 
 @dataclass
 class InvScaling(BaseEstimator):
-    """``(samples seen + 1) ** -power_t``; changes at the ends of epochs.
+    """``(samples seen + 1) ** -power_t``; changes at the end of each epoch.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class InvScaling(BaseEstimator):
     power_t: float = 0.5
 
     def factor(self, progress: Progress) -> float:
-        """Return the factor for the epoch under way, 1 in the first."""
+        """Return the factor for the present epoch; 1 in the first."""
         check_real(power_t=self.power_t)
         return power(float(progress.samples_seen) + 1, -float(self.power_t))
 
@@ -33,8 +33,8 @@ class InvScaling(BaseEstimator):
 class Adaptive(BaseEstimator):
     """A fifth of the rate each time training stops improving.
 
-    A schedule cannot stop training: as MLP does, the training loop ends it at a stall that finds
-    the rate at 1e-6 or below.
+    A schedule cannot stop training. The training loop does, as in scikit-learn's MLP, if training stalls
+    when the rate is 1e-6 or less.
     """
 
     def factor(self, progress: Progress) -> float:

@@ -1,4 +1,4 @@
-"""How far training has come: all that a schedule knows."""
+"""How far training has come: everything that a schedule knows."""
 
 from dataclasses import dataclass
 
@@ -16,13 +16,13 @@ class Progress:
     step : int
         Steps done, over all calls of fit and partial_fit.
     epoch : float
-        Epochs done, with the fraction of the one under way.
+        Epochs done, with the fraction of the present one.
     max_epochs : int
         Epochs that this training may take.
     samples_seen : int
-        Samples of all epochs ended so far, ``t_`` of scikit-learn's MLP.
+        Samples of all epochs that have ended, ``t_`` of scikit-learn's MLP.
     stalls : int
-        How often training ran ``n_iter_no_change`` epochs without improvement.
+        How often training has gone ``n_iter_no_change`` epochs without improvement.
     """
 
     step: int = 0

@@ -1,12 +1,12 @@
-"""How parameters follow their gradients.
+"""Solvers: how gradients change the parameters.
 
     base      the contract, the registry
     guarded   the adapter around solvers of other packages
     sgd       gradient descent with momentum, Nesterov's too
-    adam      Adam; AdamW, which decays weights apart from the gradient
-    rmsprop   gradients divided by their running size
+    adam      Adam; AdamW, with weight decay that is not part of the gradient
+    rmsprop   gradients divided by a running mean of their size
 
-Values with parameters only: the arrays belong to the network. sgd and adam take the same steps as
+A solver holds its parameters only; the arrays belong to the network. sgd and adam take the same steps as
 scikit-learn's MLPClassifier.
 """
 

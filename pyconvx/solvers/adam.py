@@ -16,7 +16,7 @@ __all__ = ["Adam", "AdamW"]
 
 @dataclass
 class Adam(BaseEstimator):
-    """Steps of a size that does not depend on the gradient's scale.
+    """Steps whose size does not depend on the scale of the gradient.
 
     ``m`` and ``s`` are running means of the gradient and of its square, and
     ``p -= rate * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(s) + epsilon)``: epsilon meets
@@ -65,7 +65,7 @@ class Adam(BaseEstimator):
 
 @dataclass
 class AdamW(Adam):
-    """Adam with weight decay beside the gradient: kernels shrink by ``rate * weight_decay`` first.
+    """Adam with weight decay apart from the gradient: kernels first shrink by ``rate * weight_decay``.
 
     Parameters
     ----------

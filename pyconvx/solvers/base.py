@@ -1,4 +1,4 @@
-"""What a solver is; this family's registry; the checks that all steps share."""
+"""The contract of solvers, their registry, and the checks that all steps share."""
 
 from typing import Any, ClassVar, Protocol
 
@@ -6,22 +6,19 @@ import numpy.typing as npt
 
 from pyconvx._core.arrays import FLOATS, check_array
 from pyconvx._core.numbers import as_int, require_real
-from pyconvx._core.threads import resolve_threads
+from pyconvx._core.threads import resolve_threads, threads_for
 from pyconvx.registry import Registry
 from pyconvx.registry.contracts import require
 from pyconvx.solvers.guarded import GuardedSolver
 
 __all__ = ["Solver", "registry"]
 
-# below this a thread would wait longer for its start than it works
-SERIAL_PARAMETERS = 32_768
-
 
 class Solver(Protocol):
-    """Turns gradients into steps; keeps nothing between calls but its parameters.
+    """Turns gradients into steps; keeps nothing but its parameters between calls.
 
     A solver subclasses scikit-learn's BaseEstimator, so that `clone`, ``get_params`` and grids
-    over ``solver__beta_1`` work. What it remembers stands in the ``slots`` that it is handed.
+    over ``solver__beta_1`` work. What it has to remember, it writes into the ``slots`` that it gets.
     """
 
     slots: ClassVar[int]
@@ -44,15 +41,15 @@ class Solver(Protocol):
         parameters : ndarray of shape (n,), float32 or float64
             Changed in place.
         gradients : ndarray of shape (n,), the same dtype
-            Not written.
+            Read only.
         slots : ndarray of shape (slots, n), the same dtype
             The solver's memory, all zero before the first step; changed in place.
         learning_rate : float
-            This step's.
+            The learning rate of this step.
         t : int
-            Number of the step, from 1.
+            Number of this step, from 1.
         n_weights : int
-            The first ``n_weights`` parameters are kernels; weight decay applies to them alone.
+            The first ``n_weights`` parameters are kernels; only these may decay.
         n_threads : int, default=1
             May not change the result.
         """
@@ -60,6 +57,7 @@ class Solver(Protocol):
 
 
 def _verify(plugin: object) -> None:
+    """Raise TypeError unless the plugin has slots, a step and scikit-learn's parameters."""
     count = getattr(plugin, "slots", None)
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise TypeError(f"{plugin!r} needs a class attribute slots, the number of its arrays, got {count!r}")
@@ -82,7 +80,7 @@ def check_step(
     n_weights: int,
     n_threads: int,
 ) -> int:
-    """The threads worth starting for a step; an error where its arguments are not legal: kernels check nothing."""
+    """Validate the arguments of a step, since kernels do not; return the number of threads to use."""
     check_array("parameters", parameters, FLOATS, 1, written=True)
     check_array("gradients", gradients, (parameters.dtype,), 1)
     check_array("slots", slots, (parameters.dtype,), 2, written=True)
@@ -95,10 +93,4 @@ def check_step(
     as_int("t", t, 1)
     if as_int("n_weights", n_weights, 0) > len(parameters):
         raise ValueError(f"n_weights must be at most {len(parameters)}, the parameters, got {n_weights}")
-    return threads_for(parameters, n_threads)
-
-
-def threads_for(parameters: npt.NDArray[Any], n_threads: int) -> int:
-    """Threads worth starting for one pass over the parameters."""
-    threads = resolve_threads(n_threads)
-    return threads if parameters.size >= SERIAL_PARAMETERS else 1
+    return threads_for(parameters.size, resolve_threads(n_threads), "parameters")

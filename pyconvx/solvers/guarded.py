@@ -10,11 +10,11 @@ from pyconvx.registry.guard import Guard, read_only
 
 @dataclass(frozen=True)
 class GuardedSolver(Guard):
-    """A solver of another package, its steps checked."""
+    """A solver of another package, with checked steps."""
 
     @property
     def slots(self) -> int:
-        """Number of arrays of memory that the solver needs."""
+        """How many arrays of memory the solver needs."""
         count: int = self.call("slots", getattr, self.plugin, "slots")
         return count
 

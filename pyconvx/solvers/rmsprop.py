@@ -15,7 +15,7 @@ __all__ = ["RMSprop"]
 
 @dataclass
 class RMSprop(BaseEstimator):
-    """Gradients divided by the root of the running mean of their squares.
+    """Steps along gradients divided by the root of a running mean of their squares.
 
     ``s = rho * s + (1 - rho) * g**2``, ``v = momentum * v - rate * g / (sqrt(s) + epsilon)``,
     ``p += v``.

@@ -22,8 +22,8 @@ class SGD(BaseEstimator):
     momentum : float, default=0.9
         From 0 to 1; 0 is plain gradient descent.
     nesterov : bool, default=True
-        Step by ``momentum * v - rate * g`` with the new v: as if the gradient were taken ahead
-        (Sutskever et al. 2013).
+        Step by ``momentum * v - rate * g`` with the new v, as if the gradient were that of the point
+        where momentum leads (Sutskever et al. 2013).
     """
 
     momentum: float = 0.9

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyconvx._core.threads import resolve_threads
+from pyconvx._core.threads import resolve_threads, threads_for
 from pyconvx._core.types import FloatArray
 from pyconvx._ext import random, training
 from pyconvx.exceptions import DivergenceError
 from pyconvx.losses.base import Loss, value_and_gradient
 from pyconvx.network import Memory, Network
 from pyconvx.schedules import Progress, Schedule
-from pyconvx.solvers.base import Solver, threads_for
+from pyconvx.solvers import Solver
 from pyconvx.training.batches import ArraySource
 from pyconvx.training.state import BestWeights, TrainingState
 
@@ -285,7 +285,7 @@ class Trainer:
         alpha, n = self.settings.alpha, self.network.n_weights
         if not alpha:
             return 0.0
-        threads = threads_for(self._trainable, self.settings.n_threads)
+        threads = threads_for(self._trainable.size, self.settings.n_threads, "parameters")
         squares = training.l2(self._trainable, self._gradients, alpha / weight, n, threads)
         return 0.5 * alpha * squares / weight
 
