@@ -1,18 +1,18 @@
-"""The errors that are pyconvx's own; every other bad value is a plain ValueError or TypeError.
+"""The exceptions of pyconvx; every other bad value raises a plain ValueError or TypeError.
 
-All but CheckpointError, which is about the disk, are ValueErrors, so that code written for scikit-learn
-(``error_score`` of a grid search, for one) treats them as it treats any other failed fit.
+All but CheckpointError, which is about the disk, are ValueErrors, so that code written for scikit-learn (such
+as ``error_score`` of a grid search) handles them like any other fit that failed.
 """
 
 __all__ = ["CheckpointError", "DivergenceError", "ModelFileError", "PluginError"]
 
 
 class PluginError(ValueError):
-    """A plugin is unknown, broken, claimed twice, or does not keep its contract."""
+    """A plugin is unknown, broken, claimed twice, or breaks its contract."""
 
 
 class DivergenceError(ValueError):
-    """A loss, a weight or an output is NaN or infinite, or a plugin made such a number of finite ones."""
+    """A loss, weight or output is NaN or infinite, or a plugin made such a number from finite ones."""
 
 
 class ModelFileError(ValueError):
@@ -20,4 +20,4 @@ class ModelFileError(ValueError):
 
 
 class CheckpointError(OSError):
-    """A checkpoint cannot be written, is another fit's, or another fit is writing it."""
+    """A checkpoint cannot be written, belongs to another fit, or is being written by another fit."""

@@ -1,7 +1,7 @@
-"""Classic image filters: kernels that people designed before networks learnt theirs.
+"""Classic image filters: kernels designed by people, from the time before networks learnt them.
 
 kernels   the kernels by name, with their sign convention
-apply     apply_filter: one kernel, each channel on its own
+apply     apply_filter: one kernel, on each channel separately
 images    two small images to try them on
 bank      FilterBank, a scikit-learn transformer
 """

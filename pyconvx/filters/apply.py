@@ -1,4 +1,4 @@
-"""One kernel over one image or many: cross-correlation of each channel on its own."""
+"""One kernel on one image or many: cross-correlation of each channel separately."""
 
 from typing import Any
 
@@ -17,22 +17,22 @@ def apply_filter(image: npt.ArrayLike, kernel: str | npt.ArrayLike, *, padding: 
     Parameters
     ----------
     image : array of shape (H, W), (H, W, C) or (N, H, W, C)
-        float64 stays float64, all other kinds of numbers are computed in float32. Three axes are one image
-        with channels: give grey images in a batch a last axis of 1.
+        float64 stays float64; all other numbers are computed in float32. An array of three axes is one image
+        with channels, so a batch of grey images needs a last axis of 1.
     kernel : str or array of shape (KH, KW)
-        A name of `pyconvx.filters.KERNELS`, or numbers of your own; not flipped.
+        A name from `pyconvx.filters.KERNELS`, or numbers of your own; not flipped.
     padding : int, (height, width), ((top, bottom), (left, right)), "same" or "valid"
-        Zeros around the image; "same" keeps its size. At a border the zeros look like a dark edge.
+        Zeros around the image; "same" preserves its size. At the border the zeros look like a dark edge.
 
     Returns
     -------
     array with as many axes as `image`
-        Each channel filtered on its own.
+        Each channel is filtered separately.
 
     Raises
     ------
     TypeError
-        If image or kernel hold no real numbers.
+        If the image or the kernel does not hold real numbers.
     ValueError
         If a shape or name does not fit, a number is too large for float32, or the kernel exceeds the padded
         image.
@@ -61,7 +61,7 @@ def apply_filter(image: npt.ArrayLike, kernel: str | npt.ArrayLike, *, padding: 
 
 
 def _as_float(image: npt.ArrayLike) -> npt.NDArray[Any]:
-    """The image in float64 if it is that already, else in float32."""
+    """Return the image in float64 if it is already, else in float32."""
     refuse_odd_array("apply_filter: image", image)
     pixels = np.asarray(image)
     if pixels.dtype.kind not in "buif":
@@ -70,10 +70,10 @@ def _as_float(image: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def _cast(name: str, values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """The numbers in another type; ValueError where one has no room in it."""
+    """Convert numbers to another type; ValueError if one is too large for it."""
     with np.errstate(over="ignore"):
-        found = values.astype(dtype)
-    lost = np.isinf(found) & ~np.isinf(values)
+        converted = values.astype(dtype)
+    lost = np.isinf(converted) & ~np.isinf(values)
     if lost.any():
         raise ValueError(f"apply_filter: {name} holds {values[lost][0]}, too large for {dtype}")
-    return found
+    return converted

@@ -1,4 +1,4 @@
-"""FilterBank: classic kernels as a scikit-learn transformer, features for any classifier without training."""
+"""FilterBank: classic kernels as a scikit-learn transformer; features for any classifier, without training."""
 
 import math
 from collections.abc import Sequence
@@ -18,39 +18,39 @@ from pyconvx.filters.kernels import get_kernel
 from pyconvx.ops import conv2d
 from pyconvx.ops.geometry import window
 
-# Whatever is not float64 already is computed in float32.
+# Everything but float64 is computed in float32.
 _DTYPES = [np.float32, np.float64]
 
 
 class FilterBank(TransformerMixin, BaseEstimator):
-    """Filter images with several classic kernels; each answer at each pixel is a feature.
+    """Filter images with several classic kernels; the output of each kernel at each pixel is a feature.
 
     Parameters
     ----------
     names : sequence of str
-        Names of `pyconvx.filters.KERNELS`.
+        Names from `pyconvx.filters.KERNELS`.
     image_shape : (int, int) or (int, int, int), optional
-        (H, W) or (H, W, C) of the images in flat rows. Without it a flat row is a signal, an image one
-        pixel high. Images of three or four axes carry their own shape.
+        (H, W) or (H, W, C) of images that come as flat rows. Without it a flat row is a signal: an image one
+        pixel high. An X of three or four axes has the shape of its images.
     padding : int, (height, width), ((top, bottom), (left, right)), "same" or "valid"
         Zeros around the images, as for `apply_filter`.
     n_jobs : int, optional
-        Threads; None takes OpenMP's limit, -1 all processors. It does not change the result.
+        Number of threads. None means OpenMP's limit, -1 all processors. It does not change the result.
 
     Attributes
     ----------
     input_shape_ : (int, int, int)
         (H, W, C) of the images.
     output_shape_ : (int, int, int)
-        (OH, OW, C * kernels) before flattening; a channel's answers lie side by side.
+        (OH, OW, C * kernels) before flattening; the outputs for one channel are side by side.
     n_features_in_ : int
         H * W * C.
     feature_names_in_ : array of str
-        Names of the columns, where X was a data frame with such.
+        Names of the columns, if X was a data frame that has them.
 
     Notes
     -----
-    uint8 images are not scaled: put a scaler behind, or divide by 255 before.
+    uint8 images are not scaled: put a scaler after the bank, or divide by 255 before it.
 
     Examples
     --------
@@ -78,12 +78,12 @@ class FilterBank(TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
-        """Learn the images' shape; nothing else is learnt.
+        """Remember the shape of the images; there is nothing else to learn.
 
         Parameters
         ----------
         X : array of shape (n, H, W, C), (n, H, W) or (n, features)
-            Images, channels last; grey images; or flat rows, see `image_shape`.
+            Images with channels last, grey images, or flat rows (see `image_shape`).
         y : None
             Ignored.
 
@@ -96,9 +96,9 @@ class FilterBank(TransformerMixin, BaseEstimator):
         resolve_threads(self.n_jobs, name="n_jobs")
         images = self._images(X, reset=True)
         shape = images.shape[1:]
-        view = window("FilterBank", shape[:2], kernels.shape[:2], padding=self.padding)
+        size = window("FilterBank", shape[:2], kernels.shape[:2], padding=self.padding)
         self.input_shape_ = shape
-        self.output_shape_ = (view.OH, view.OW, shape[2] * kernels.shape[2])
+        self.output_shape_ = (size.OH, size.OW, shape[2] * kernels.shape[2])
         return self
 
     def transform(self, X: npt.ArrayLike) -> FloatArray:
@@ -131,12 +131,12 @@ class FilterBank(TransformerMixin, BaseEstimator):
         return y.reshape(len(y), -1)
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> npt.NDArray[Any]:
-        """Names of the outputs: kernel, row, column and, where there are several, channel.
+        """Return names of the outputs: kernel, row, column and, if there are several, channel.
 
         Parameters
         ----------
         input_features : sequence of str, optional
-            Checked, as scikit-learn asks, and not used otherwise.
+            Checked, as scikit-learn demands, but not used.
 
         Raises
         ------
@@ -162,14 +162,14 @@ class FilterBank(TransformerMixin, BaseEstimator):
         )
 
     def __sklearn_tags__(self) -> Tags:
-        """Images of three axes are taken too; the dtype is kept."""
+        """Declare that X may have three axes, and that the dtype is preserved."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def _kernels(self) -> npt.NDArray[np.float64]:
-        """The kernels, (KH, KW, kernels)."""
+        """Return the kernels, of shape (KH, KW, kernels)."""
         if isinstance(self.names, str) or not isinstance(self.names, Sequence | np.ndarray):
             raise TypeError(f"names must be a sequence of kernel names, got {self.names!r}")
         if not len(self.names) or not all(isinstance(name, str) for name in self.names):
@@ -177,14 +177,15 @@ class FilterBank(TransformerMixin, BaseEstimator):
         return np.stack([get_kernel(name) for name in self.names], axis=2)
 
     def _images(self, X: npt.ArrayLike, *, reset: bool) -> FloatArray:
-        """X as (n, H, W, C), checked against the fitted shape."""
+        """Return X as (n, H, W, C), checked against the fitted shape."""
         refuse_odd_array("X", X)
-        with np.errstate(over="ignore"):  # what overflows in the cast is refused as infinite
+        with np.errstate(over="ignore"):  # numbers too large for the cast become infinite, which is refused
             return self._checked(X, reset=reset)
 
     def _checked(self, X: npt.ArrayLike, *, reset: bool) -> FloatArray:
+        """Return X as (n, H, W, C); with `reset` the number of features is that of X."""
         if (X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim) == 2:
-            # the public check, which also knows data frames with their names, and sparse matrices
+            # scikit-learn's check, which also handles data frames with names, and sparse matrices
             rows: FloatArray = validate_data(self, X, dtype=_DTYPES, reset=reset)
             shape = self._row_shape(rows.shape[1]) if reset else self.input_shape_
             return rows.reshape(len(rows), *shape)
@@ -202,7 +203,7 @@ class FilterBank(TransformerMixin, BaseEstimator):
         return images
 
     def _row_shape(self, features: int) -> tuple[int, int, int]:
-        """(H, W, C) of the image in a flat row."""
+        """Return (H, W, C) of the image in a flat row."""
         if self.image_shape is None:
             return 1, features, 1
         if not isinstance(self.image_shape, (tuple, list)):

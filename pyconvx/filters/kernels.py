@@ -1,7 +1,7 @@
 """The classic 3 x 3 kernels.
 
-They are applied by cross-correlation, unflipped. Edge kernels sum to 0: a flat area gives 0, the sign tells
-the direction of the step. The other kernels sum to 1 and keep the brightness.
+They are applied by cross-correlation, without a flip. Edge kernels sum to 0: a flat area gives 0, and the sign
+of the output is the direction of the edge. The other kernels sum to 1 and preserve the brightness.
 """
 
 import difflib
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 
 def _kernel(*rows: tuple[float, ...], divisor: float = 1.0) -> npt.NDArray[np.float64]:
-    """A read-only kernel."""
+    """Make a read-only kernel."""
     kernel = np.array(rows, np.float64) / divisor
     kernel.flags.writeable = False
     return kernel
@@ -22,18 +22,18 @@ def _kernel(*rows: tuple[float, ...], divisor: float = 1.0) -> npt.NDArray[np.fl
 
 KERNELS: Mapping[str, npt.NDArray[np.float64]] = MappingProxyType(
     {
-        # Positive where the left side is brighter, negative where the right side is. Sobel's kernels weigh
-        # the middle line double; some books print both with the opposite sign.
+        # Positive if the left side is brighter, negative if the right side is. Sobel's kernels give the middle
+        # line double weight; some books print both with the opposite sign.
         "vertical": _kernel((1, 0, -1), (1, 0, -1), (1, 0, -1)),
         "sobel_x": _kernel((1, 0, -1), (2, 0, -2), (1, 0, -1)),
-        # Positive where the upper side is brighter.
+        # Positive if the upper side is brighter.
         "horizontal": _kernel((1, 1, 1), (0, 0, 0), (-1, -1, -1)),
         "sobel_y": _kernel((1, 2, 1), (0, 0, 0), (-1, -2, -1)),
-        # An edge that runs like \: positive where the upper right is brighter. One like /: the upper left.
+        # For edges that run like \: positive if the upper right is brighter. For those like /: the upper left.
         "diagonal": _kernel((0, 1, 1), (-1, 0, 1), (-1, -1, 0)),
         "anti_diagonal": _kernel((1, 1, 0), (1, 0, -1), (0, -1, -1)),
-        # Second derivatives, 0 on a ramp: negative on a bright point (the first) or positive (the second).
-        # The second is often called a corner detector; it answers to points and edges as well.
+        # Second derivatives, 0 on a ramp. On a bright point the first is negative, the second positive. The
+        # second is often called a corner detector, but it responds to points and edges as well.
         "laplacian": _kernel((0, 1, 0), (1, -4, 1), (0, 1, 0)),
         "laplacian_8": _kernel((-1, -1, -1), (-1, 8, -1), (-1, -1, -1)),
         "box_blur": _kernel((1, 1, 1), (1, 1, 1), (1, 1, 1), divisor=9),
@@ -45,12 +45,12 @@ KERNELS: Mapping[str, npt.NDArray[np.float64]] = MappingProxyType(
 
 
 def get_kernel(kernel: str | npt.ArrayLike) -> npt.NDArray[Any]:
-    """A kernel by name, or the given one, checked.
+    """Return the kernel of a name, or the given kernel after a check.
 
     Parameters
     ----------
     kernel : str or array of shape (KH, KW)
-        A name of `KERNELS`, or numbers of your own.
+        A name from `KERNELS`, or numbers of your own.
 
     Returns
     -------
@@ -59,9 +59,9 @@ def get_kernel(kernel: str | npt.ArrayLike) -> npt.NDArray[Any]:
     Raises
     ------
     TypeError
-        If the array holds no real numbers.
+        If the array does not hold real numbers.
     ValueError
-        If there is no kernel of that name, or the array has not two axes.
+        If there is no kernel of that name, or the array does not have two axes.
 
     Examples
     --------

@@ -1,10 +1,10 @@
 """Model files: values and arrays in, values and arrays out; no code, no pickle.
 
-container    bytes: a JSON document and named arrays, with a checksum over everything
+container    the bytes of a file: a JSON document and named arrays, with a checksum over everything
 values       Python values as JSON: numbers, sequences, arrays, plugins by their names
-atomic       a file is replaced as a whole or not at all
+atomic       files that are replaced as a whole or not at all
 
-It knows nothing of estimators; what they keep in a file is their matter.
+Nothing here knows of estimators: what they write into a file is up to them.
 """
 
 from pyconvx.persistence.atomic import StrPath, read_file, write_file

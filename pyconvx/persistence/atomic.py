@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole or not at all, whenever the process dies or the disk fills."""
+"""Files that are replaced as a whole or not at all, even if the process dies or the disk is full."""
 
 import os
 import secrets
@@ -14,12 +14,12 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
 
 
 def write_file(path: StrPath, data: bytes) -> None:
-    """Replace a file: a temporary one beside it is written, synced to disk, and renamed.
+    """Replace a file: write a temporary one beside it, sync it to the disk, and rename it.
 
     Raises
     ------
     OSError
-        The file is then as it was before; so also where the path is no regular file.
+        If it cannot be written, or the path is not a regular file. The file is then as it was before.
     """
     target = Path(path)
     mode = _mode_of(target)
@@ -36,7 +36,7 @@ def write_file(path: StrPath, data: bytes) -> None:
 
 
 def read_file(path: StrPath) -> bytes:
-    """The bytes of a regular file; OSError for anything else, without waiting for a pipe's other end."""
+    """Return the bytes of a regular file; OSError for anything else, also for a pipe without a writer."""
     descriptor = os.open(path, _READ)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -46,7 +46,7 @@ def read_file(path: StrPath) -> bytes:
 
 
 def _mode_of(target: Path) -> int | None:
-    """Permissions of the file that is replaced, None where there is none."""
+    """Return the permissions of the file that is replaced, None if there is none."""
     try:
         mode = os.lstat(target).st_mode
     except FileNotFoundError:
@@ -58,7 +58,7 @@ def _mode_of(target: Path) -> int | None:
 
 
 def _write(descriptor: int, temporary: Path, data: bytes, mode: int | None) -> None:
-    """Fill a new file and close it; it is on the disk when this returns."""
+    """Write a new file and close it; when this returns, its data are on the disk."""
     try:
         if mode is not None:
             os.chmod(temporary, mode)
@@ -71,7 +71,7 @@ def _write(descriptor: int, temporary: Path, data: bytes, mode: int | None) -> N
 
 
 def _sync_directory(directory: Path) -> None:
-    """Make the rename last; a directory cannot be opened everywhere."""
+    """Make the rename permanent, on systems that can open a directory."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -82,12 +82,12 @@ def _sync_directory(directory: Path) -> None:
 
 
 def _stem(target: Path) -> str:
-    """How the names of this machine's temporary files for a target begin; the writer's process follows."""
+    """Return how the names of this machine's temporary files begin; the number of the writing process follows."""
     return f".{target.name}.{socket.gethostname()}."
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Delete the temporary files of writers that were killed."""
+    """Delete the temporary files of processes that were killed while they wrote."""
     start = _stem(target)
     for name in os.listdir(target.parent):
         if not (name.startswith(start) and name.endswith(".tmp")):
@@ -98,7 +98,7 @@ def _remove_leftovers(target: Path) -> None:
 
 
 def _lives(process: int) -> bool:
-    """Whether a process with that number runs."""
+    """Return whether a process with this number is running."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -2,12 +2,12 @@
 
     8 bytes    n, the length of the header, little-endian
     n bytes    the header, JSON, with spaces up to a multiple of 8
-    the rest   the arrays, little-endian, in C order, one behind the other
+    the rest   the arrays, little-endian, in C order, one after the other
 
 The header maps names to ``{"dtype": "F32", "shape": [3, 3], "data_offsets": [0, 36]}``, so that any reader of
-safetensors finds the arrays (https://github.com/huggingface/safetensors). Under ``"__metadata__"`` stand
-strings: ``sha256``, first of all and over all bytes of the file, with zeros in its own place; ``format``;
-``version``; and ``document``, JSON itself. Lengths and offsets are checked before anything is made from them.
+safetensors finds the arrays (https://github.com/huggingface/safetensors). ``"__metadata__"`` is a table of
+strings: first ``sha256``, the hash of all bytes of the file with zeros in place of the hash; then ``format``,
+``version``, and ``document``, which is JSON. Lengths and offsets are checked before they are used.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ LARGEST_HEADER = 1 << 24  # bytes
 _MOST_AXES = 32
 
 _START = b'{"__metadata__":{"sha256":"'
-_DIGEST = slice(8 + len(_START), 8 + len(_START) + 64)  # where it stands in the file
+_DIGEST = slice(8 + len(_START), 8 + len(_START) + 64)  # its place in the file
 _ZEROS = b"0" * 64
 
 _DTYPES = {
@@ -37,7 +37,7 @@ _NAMES = {np.dtype(text): name for name, text in _DTYPES.items()}
 
 
 def pack(document: Any, arrays: Mapping[str, Array]) -> bytes:
-    """A file's bytes.
+    """Return the bytes of a file.
 
     Parameters
     ----------
@@ -46,7 +46,8 @@ def pack(document: Any, arrays: Mapping[str, Array]) -> bytes:
     arrays : mapping of str to array
         Numbers of up to 64 bits, or bools.
     """
-    wide_first = sorted(arrays, key=lambda name: -arrays[name].itemsize)  # each then begins at a multiple of it
+    # the widest first, so that each begins at a multiple of its item's size
+    wide_first = sorted(arrays, key=lambda name: -arrays[name].itemsize)
     entries: dict[str, Any] = {}
     pieces: list[bytes] = []
     offset = 0
@@ -73,12 +74,12 @@ def pack(document: Any, arrays: Mapping[str, Array]) -> bytes:
 
 
 def unpack(data: bytes, where: str) -> tuple[Any, dict[str, Array]]:
-    """Document and arrays of a file's bytes; the arrays are read-only and share their memory.
+    """Return the document and the arrays of a file; the arrays are read-only views of its bytes.
 
     Raises
     ------
     ModelFileError
-        With `where`, the file's name, for bytes that `pack` did not make.
+        For bytes that `pack` did not make, with `where`, the name of the file.
     """
 
     def refuse(why: str) -> NoReturn:
@@ -117,7 +118,7 @@ def unpack(data: bytes, where: str) -> tuple[Any, dict[str, Array]]:
 
 
 def _digest(data: bytes) -> str:
-    """Hash of everything, zeros in its own place."""
+    """Return the hash of all bytes, with zeros in place of the hash."""
     view = memoryview(data)
     digest = hashlib.sha256(view[: _DIGEST.start])
     digest.update(_ZEROS)
@@ -126,7 +127,7 @@ def _digest(data: bytes) -> str:
 
 
 def _foreign(data: bytes) -> str:
-    """What else the bytes may be, or nothing."""
+    """Return what the bytes are instead of a model file, or an empty string if that is unknown."""
     if not data:
         return "the file is empty"
     for start, what in ((b"\x80", "a pickle"), (b"PK", "a zip archive"), (b"\x93NUMPY", "an array of NumPy")):
@@ -136,7 +137,7 @@ def _foreign(data: bytes) -> str:
 
 
 def _checked_entries(header: Any) -> dict[str, Any]:
-    """The header, where every entry is whole and arrays lie side by side; else ValueError."""
+    """Return the header if every entry is complete and the arrays follow one another; else ValueError."""
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__"), dict):
         raise ValueError("its header holds no metadata")
     metadata = header["__metadata__"]
@@ -158,29 +159,31 @@ def _checked_entries(header: Any) -> dict[str, Any]:
         if offsets != [end, end + size]:
             raise ValueError(f"array {name[:80]!r}: {size} bytes expected from {end} on, not {offsets}")
         if math.prod(max(length, 1) for length in shape) * itemsize >= 1 << 62:
-            # NumPy makes no such array even where a length of 0 leaves it without numbers
+            # NumPy makes no such array, even if a length of 0 leaves it without numbers
             raise ValueError(f"array {name[:80]!r}: no memory holds its shape")
         end += size
     return dict(header)
 
 
 def _are_sizes(values: Any) -> bool:
+    """Return whether a value is a list of lengths that an array may have."""
     return isinstance(values, list) and all(type(value) is int and 0 <= value < 1 << 62 for value in values)
 
 
 def _array(data: bytes, start: int, entry: Any) -> Array:
-    """A checked entry as a view of the file's bytes."""
+    """Return the array of a checked entry, as a view of the file's bytes."""
     kind = np.dtype(_DTYPES[entry["dtype"]])
     flat = np.frombuffer(data, kind, math.prod(entry["shape"]), start + entry["data_offsets"][0])
     return flat.reshape(entry["shape"])
 
 
 def _as_json(value: Any) -> str:
+    """Return compact JSON; ValueError for a number that is not finite."""
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
 def _from_json(text: bytes) -> Any:
-    """A JSON value; ValueError for text that is none, for numbers without end, and for a key given twice."""
+    """Return a JSON value; ValueError for damaged text, infinite numbers, and keys that occur twice."""
     try:
         return json.loads(
             text.decode(), object_pairs_hook=_distinct, parse_constant=_no_constant, parse_float=_finite
@@ -192,17 +195,20 @@ def _from_json(text: bytes) -> Any:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    """Return a JSON object; ValueError if a key occurs twice."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
         raise ValueError("a key stands twice")
-    return found
+    return table
 
 
 def _no_constant(text: str) -> NoReturn:
+    """Reject NaN and Infinity, which are no JSON although Python reads them."""
     raise ValueError(f"{text} is no number")
 
 
 def _finite(text: str) -> float:
+    """Return the number of a text; ValueError if it is too large for a float."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text[:40]} is too large")

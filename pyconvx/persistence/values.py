@@ -1,17 +1,17 @@
 """Python values as JSON and back: numbers, strings, sequences, dicts, arrays, and plugins by name.
 
-JSON's own kinds stand for themselves. Everything else is an object with one key that says what it is:
+JSON's own kinds represent themselves. Everything else is an object whose only key says what it is:
 
     {"tuple": [...]}                       {"dict": [[key, value], ...]}
     {"float": "inf"}                       also "-inf" and "nan"
-    {"array": name}                        numbers, which lie in the file as an array of that name
+    {"array": name}                        numbers, stored in the file as an array of that name
     {"strings": [dtype, shape, [...]]}     an array of text
     {"objects": [shape, [...]]}            an array of other values
-    {"number": [dtype, value]}             a number of NumPy's
-    {"random_state": [name, ...]}          a generator of NumPy's, its key as an array
-    {"plugin": {...}}                      a family, a name in its registry, and what the object was made with
+    {"number": [dtype, value]}             a NumPy number
+    {"random_state": [name, ...]}          a NumPy RandomState, with its key as an array
+    {"plugin": {...}}                      a family, a name in its registry, and the arguments that make the object
 
-A file never names a module or a class: what a name stands for, the registry of this process decides.
+A file never names a module or a class: the registry of this process decides what a name means.
 """
 
 import dataclasses
@@ -37,9 +37,9 @@ class Writer:
     Attributes
     ----------
     arrays : dict
-        What goes into the file beside the document.
+        Arrays for the file, beside the document.
     plugins : dict
-        Family and name of each plugin that is no built-in, with its package and version.
+        Family and name of each plugin that is not built in, with its package and version.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Writer:
         self._padding = 0
 
     def write(self, value: Any, where: str) -> Any:
-        """The JSON of a value; TypeError with `where` for what a file cannot hold."""
+        """Return the JSON of a value; TypeError with `where` if a file cannot hold it."""
         if value is None or isinstance(value, (bool, str)) or type(value) is int:
             return value
         if type(value) is float:
@@ -71,7 +71,7 @@ class Writer:
         return {"plugin": self._plugin(value, where)}
 
     def named(self, family: str, name: str) -> None:
-        """Note a plugin that a parameter names."""
+        """Record a plugin that a parameter names."""
         row = FAMILIES[family].registry.claimed(name)
         if row.status != "built-in":
             self.plugins[family, name] = row.package, row.version
@@ -106,14 +106,14 @@ class Writer:
 
 
 class Reader:
-    """Turns JSON back into values; whatever does not fit is a ModelFileError.
+    """Turns JSON back into values; ModelFileError for JSON that `Writer` does not write.
 
     Parameters
     ----------
     arrays : dict
-        The file's.
+        The arrays of the file.
     plugins : sequence of (family, name, package, version)
-        Those that the file says it needs; they must be there.
+        Plugins that the file needs; PluginError if one of them is missing.
     """
 
     def __init__(self, arrays: dict[str, Array], plugins: Any = ()) -> None:
@@ -126,7 +126,7 @@ class Reader:
             self.look_up(family, name)
 
     def look_up(self, family: Any, name: Any) -> Any:
-        """A plugin by name; PluginError with the package that it came from."""
+        """Return a plugin by name; PluginError with the package that it came from."""
         known = isinstance(family, str) and family in FAMILIES
         if not (known and isinstance(name, str) and len(name) <= _LONGEST_NAME):
             raise ModelFileError(f"no plugin is called {str(name)[:80]!r} in {str(family)[:80]!r}")
@@ -138,7 +138,7 @@ class Reader:
             raise PluginError(f"the model needs {kind} {name!r} of {package}: {error}") from error
 
     def read(self, stored: Any) -> Any:
-        """The value of some JSON."""
+        """Return the value of some JSON."""
         if isinstance(stored, list):
             return [self.read(item) for item in stored]
         if not isinstance(stored, dict):
@@ -165,7 +165,7 @@ class Reader:
         return {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[content]
 
     def _array(self, content: Any) -> Any:
-        if content in self._read:  # a copy for each of many mentions would fill the memory
+        if content in self._read:  # copies for many mentions of one array would fill the memory
             raise ValueError(f"array {content!r} stands for a second value")
         self._read.add(content)
         return np.array(self._arrays[content])
@@ -180,10 +180,10 @@ class Reader:
 
     def _objects(self, content: Any) -> Any:
         shape, values = _listed(content)
-        found = np.empty(len(_listed(values)), object)
+        array = np.empty(len(_listed(values)), object)
         for i, value in enumerate(values):
-            found[i] = self.read(value)
-        return found.reshape(shape)
+            array[i] = self.read(value)
+        return array.reshape(shape)
 
     def _number(self, content: Any) -> Any:
         text, value = _listed(content)
@@ -197,10 +197,10 @@ class Reader:
         return state
 
     def _plugin(self, content: Any) -> Any:
-        found = self.look_up(content["family"], content["name"])
+        plugin = self.look_up(content["family"], content["name"])
         if content["made_with"] is None:
-            return found
-        kind = found if isinstance(found, type) else type(found)
+            return plugin
+        kind = plugin if isinstance(plugin, type) else type(plugin)
         return kind(**self.read(content["made_with"]))
 
 
@@ -218,20 +218,24 @@ _KINDS: dict[str, Callable[[Reader, Any], Any]] = {
 
 
 def _listed(content: Any) -> list[Any]:
+    """Return a list as it is; TypeError for anything else."""
     if not isinstance(content, list):
         raise TypeError(f"a list was expected, got {type(content).__name__}")
     return content
 
 
 def _dtype(text: Any) -> np.dtype[Any]:
-    """A simple type by its code; NumPy would have other text parsed as Python's."""
+    """Return the simple type that a code means; NumPy would evaluate other text as Python."""
     if not isinstance(text, str) or not _CODE.fullmatch(text):
         raise TypeError(f"{str(text)[:80]!r} for a type of numbers or text")
     return np.dtype(text)
 
 
 def _with_padding(padding: int, kind: np.dtype[Any], values: list[str]) -> int:
-    """Bytes of arrays of text beyond their characters, one array added: few in a file could be many here."""
+    """Return the bytes that arrays of text hold beyond their characters, with one array added.
+
+    Few bytes of a file could otherwise become very many in memory.
+    """
     padding += max(0, kind.itemsize * len(values) - 4 * sum(map(len, values)))
     if padding > _MOST_PADDING:
         raise ValueError(f"{kind} is too wide for {len(values)} strings: make the array from a list of them")
@@ -239,7 +243,7 @@ def _with_padding(padding: int, kind: np.dtype[Any], values: list[str]) -> int:
 
 
 def _made_with(value: Any, where: str) -> dict[str, Any]:
-    """The arguments that make an equal object."""
+    """Return the arguments that make an equal object."""
     if dataclasses.is_dataclass(value):
         return {item.name: getattr(value, item.name) for item in dataclasses.fields(value) if item.init}
     if hasattr(value, "get_params"):
