@@ -23,14 +23,14 @@ def require(plugin: object, prototype: Callable[..., Any]) -> None:
         With both signatures.
     """
     name, wanted = prototype.__name__, written(prototype)
-    # the signature of a function's own __call__ says nothing
+    # the __call__ of a function has no signature of its own
     method = plugin if name == "__call__" else getattr(plugin, name, None)
     if not callable(method):
         raise TypeError(f"{plugin!r} has no method {wanted}")
     try:
         found = inspect.signature(method)
     except ValueError:
-        return  # compiled without a signature: the first call will tell
+        return  # a compiled function may have no signature: the first call will show
     passed = list(inspect.signature(prototype).parameters.values())[1:]
     keywords = [p.name for p in passed if p.kind is p.KEYWORD_ONLY]
     try:
@@ -51,5 +51,5 @@ def _plain(signature: inspect.Signature, skip: int = 0) -> inspect.Signature:
 
 
 def _shown(kind: Any) -> Any:
-    """Return how a parameter is passed; that one can only be passed by position makes no difference here."""
+    """Return how a message shows a parameter: one that can only be passed by position like any other."""
     return inspect.Parameter.POSITIONAL_OR_KEYWORD if kind is inspect.Parameter.POSITIONAL_ONLY else kind

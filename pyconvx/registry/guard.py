@@ -35,7 +35,7 @@ def read_only(array: Array) -> Array:
 
 @dataclass(frozen=True)
 class Guard:
-    """One plugin under guard; a value that compares, hashes and pickles as the plugin does.
+    """A plugin with a guard around it; a value that compares, hashes and pickles as the plugin does.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Guard:
         return replace(self, where=where)
 
     def call(self, what: str, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        """Return what the function returns; an exception of it becomes an error with the plugin's name."""
+        """Call a function of the plugin; an exception becomes a PluginError with the plugin's name."""
         try:
             return function(*arguments, **keywords)
         except (PluginError, DivergenceError, MemoryError):
@@ -83,7 +83,7 @@ class Guard:
         return result
 
     def kept(self, what: str, result: Any, shape: Shape, dtype: npt.DTypeLike, workspace: Workspace) -> Array:
-        """Return such an array in the workspace: a plugin may hand out its input, or one array again and again."""
+        """Return such an array in the workspace: a plugin may return its input, or the same array each time."""
         array = self.array(what, result, shape, dtype)
         if array.flags.carray and workspace.owns(array):
             return array
@@ -107,7 +107,7 @@ class Guard:
 
 
 def at(plugin: P, where: str) -> P:
-    """Return a plugin that names this place in its messages; pyconvx's own need no place."""
+    """Return the plugin with another place in its messages, or as it is if it has no guard."""
     return plugin.at(where) if isinstance(plugin, Guard) else plugin
 
 
@@ -117,7 +117,7 @@ def unguarded(plugin: Any) -> Any:
 
 
 def _finite(values: Array | float) -> bool:
-    """Whether a number, or every number of an array, is finite."""
+    """Return whether a number, or every number of an array, is finite."""
     if isinstance(values, np.ndarray):
         return all_finite(values)
     return math.isfinite(values)

@@ -1,12 +1,12 @@
-"""Checks by which a plugin's author, and our own tests, show that it keeps its contract.
+"""Checks that a plugin keeps its contract, for authors of plugins and for pyconvx's own tests.
 
     activation, initializer, layer, loss, schedule, solver   one check each
     _common                                                  what they share: names, calls, pickling
     _layer_subject                                           a layer with parameters, and how a network runs it
     __main__                                                 the checks from a shell
 
-Each takes a registered name or an object, returns nothing, and raises AssertionError with the
-plugin and the reason. They need no test framework.
+Each takes a registered name or an object, returns nothing, and raises AssertionError with the plugin and the
+reason. They need no test framework.
 """
 
 from pyconvx.testing.activation import check_activation

@@ -1,4 +1,4 @@
-"""What the checks share: the plugin and its name for messages, guarded calls, differences."""
+"""Helpers of all checks: the plugin and its name for messages, its calls, central differences."""
 
 import pickle
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def expect(ok: bool, who: str, reason: str) -> None:
 
 
 def subject(registry: Registry[P], plugin: object) -> tuple[P, str]:
-    """The plugin that a name or an object means, and how messages call it."""
+    """Return the plugin that a name or an object means, and what messages call it."""
     who = f"{registry.kind} {plugin!r}"
     if isinstance(plugin, str):
         return registry.get(plugin), who
@@ -34,7 +34,7 @@ def subject(registry: Registry[P], plugin: object) -> tuple[P, str]:
 
 
 def call(who: str, what: str, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Call the plugin; whatever it raises becomes the reason."""
+    """Call the plugin; an exception becomes an AssertionError with the plugin's name."""
     try:
         return function(*arguments, **keywords)
     except Exception as error:
@@ -42,7 +42,7 @@ def call(who: str, what: str, function: Callable[..., Any], *arguments: Any, **k
 
 
 def call_pure(who: str, what: str, function: Callable[..., Any], *arrays: Array) -> Any:
-    """Call the plugin with arrays that it may not write, first writable ones, then read-only ones."""
+    """Call the plugin with arrays that it must not write: first with writable ones, then with read-only ones."""
     copies = [array.copy() for array in arrays]
     result = call(who, what, function, *copies)
     for index, (array, copy) in enumerate(zip(arrays, copies, strict=True)):
@@ -58,14 +58,14 @@ def call_pure(who: str, what: str, function: Callable[..., Any], *arrays: Array)
 
 
 def check_array(who: str, what: str, result: Any, like: Array) -> None:
-    """An array of the shape and dtype of another."""
+    """Check that a result is an array with the shape and dtype of another."""
     expect(isinstance(result, np.ndarray), who, f"{what} returned {type(result).__name__}, not an ndarray")
     expect(result.shape == like.shape, who, f"{what} returned shape {result.shape}, expected {like.shape}")
     expect(result.dtype == like.dtype, who, f"{what} returned dtype {result.dtype}, expected {like.dtype}")
 
 
 def check_pickle(plugin: P, who: str) -> P:
-    """Pickle and unpickle: models and grid searches in other processes do."""
+    """Return a pickled and unpickled copy, as saved models and grid searches make it."""
     try:
         copy: P = pickle.loads(pickle.dumps(plugin))
     except Exception as error:
@@ -76,7 +76,7 @@ def check_pickle(plugin: P, who: str) -> P:
 
 
 def central_differences(function: Callable[[Array], float], x: Array) -> Array:
-    """The gradient of a function of an array, in float64, element by element."""
+    """Return the gradient of a function of an array, in float64, element by element."""
     gradient = np.empty(x.shape)
     for index in np.ndindex(x.shape):
         up, down = x.copy(), x.copy()
@@ -87,7 +87,7 @@ def central_differences(function: Callable[[Array], float], x: Array) -> Array:
 
 
 def check_gradient(who: str, what: str, found: Array, expected: Array, x: Array) -> None:
-    """Compare with central differences; the message shows the worst element."""
+    """Compare a gradient with central differences; the message shows the worst element."""
     error = np.abs(found - expected) - 1e-6 * np.abs(expected)
     worst = np.unravel_index(int(np.argmax(np.where(np.isnan(error), np.inf, error))), x.shape)
     expect(

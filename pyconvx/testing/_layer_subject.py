@@ -1,7 +1,7 @@
-"""A layer under test: it runs as a network runs it.
+"""A layer under test, run as a network runs it.
 
-Parameters, gradients and states are handed in, results may lie in a workspace, and backward gets another
-workspace than forward.
+It gets parameters, gradients and states as arguments, may use a workspace for its results, and has another
+workspace for backward than for forward.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The check of an activation: shapes, dtypes, the gradient, pickling, purity, limits."""
+"""The check of activations: shapes, dtypes, gradients, pickling, unchanged inputs, large numbers."""
 
 from functools import partial
 from typing import Any
@@ -37,10 +37,10 @@ def check_activation(plugin: object) -> None:
     Raises
     ------
     AssertionError
-        For a wrong gradient (float64, central differences at random points), a wrong shape or
-        dtype, NaN or infinity from numbers up to 50, NaN hidden, rows of a batch mixed, inputs
-        written or returned, an object that cannot be pickled, an initializer that does not exist;
-        for a capsule that computes something else, or whose flags promise too much.
+        For a wrong gradient (float64, central differences at random points), a wrong shape or dtype,
+        NaN or infinity from numbers up to 50, a number from NaN, rows of a batch that affect one another,
+        inputs that are written or returned, an object that cannot be pickled, an initializer that does
+        not exist; for a capsule that computes something else, or has flags that are wrong.
     PluginError
         For a name that cannot be looked up.
     """
@@ -62,12 +62,12 @@ def check_activation(plugin: object) -> None:
 
 
 def _points(shape: tuple[int, ...]) -> Array:
-    """Random numbers from -4 to 4: no kink lies exactly there."""
+    """Return random numbers from -4 to 4, none of them exactly at a kink."""
     return np.random.default_rng(0).uniform(-4, 4, shape)
 
 
 def _check_arrays(activation: Any, who: str, x: Array) -> None:
-    """Shapes, dtypes, memory and agreement with float64."""
+    """Check shapes, dtypes, memory and agreement with float64."""
     what = f"forward of {x.dtype} {x.shape}"
     y = call_pure(who, what, activation.forward, x)
     check_array(who, what, y, x)
@@ -80,7 +80,7 @@ def _check_arrays(activation: Any, who: str, x: Array) -> None:
 
 
 def _check_limits(activation: Any, who: str) -> None:
-    """Finite results from moderate numbers, no NaN from large ones, NaN from NaN."""
+    """Check that moderate numbers give finite results, large ones no NaN, and NaN gives NaN."""
     for dtype in DTYPES:
         for row, bound in ((np.linspace(-50, 50, 101, dtype=dtype), 50), (np.array([-1e4, 1e4], dtype), 1e4)):
             with np.errstate(all="ignore"):
@@ -95,18 +95,19 @@ def _check_limits(activation: Any, who: str) -> None:
 
 
 def _check_rows(activation: Any, who: str) -> None:
-    """A row's result may depend on that row alone, or predictions would depend on their batch."""
+    """Check that the result of a row depends on no other row: predictions would depend on their batch."""
     x = _points((6, 10))
     whole, part = activation.forward(x), activation.forward(x[2:3].copy())
     expect(np.allclose(whole[2:3], part, rtol=1e-12, atol=1e-12), who, "forward mixes the rows of a batch")
 
 
 def _projection(activation: Any, dy: Array, x: Array) -> float:
+    """Return sum(dy * forward(x)), whose gradient is dx."""
     return float((dy * activation.forward(x)).sum())
 
 
 def _check_backward(activation: Any, who: str) -> None:
-    """Each element of dx against central differences of sum(dy * forward(x))."""
+    """Compare each element of dx with central differences of sum(dy * forward(x))."""
     x = _points((4, 8))
     dy = np.random.default_rng(1).standard_normal(x.shape)
     dx = call(who, "backward", activation.backward, dy, x, activation.forward(x))
@@ -114,7 +115,7 @@ def _check_backward(activation: Any, who: str) -> None:
 
 
 def _check_capsule(activation: Any, who: str) -> None:
-    """The compiled functions, which the fused kernels call, against the methods and the flags."""
+    """Compare the compiled functions, which the fused kernels call, with the methods and the flags."""
     compiled = CapsuleActivation(activation)
     for dtype in DTYPES:
         x = np.linspace(-30, 30, 601, dtype=dtype)

@@ -1,4 +1,4 @@
-"""The check of an initializer: shape, dtype, one seed one array, filters that differ."""
+"""The check of initializers: shapes, dtypes, equal arrays from equal seeds, filters that differ."""
 
 from typing import Any
 
@@ -21,14 +21,14 @@ def check_initializer(plugin: object, *, kernel: bool = True) -> None:
     plugin : str or object
         A registered name, an initializer, or a class of them that needs no arguments.
     kernel : bool, default=True
-        Whether it is meant for kernels, whose filters must not start all equal. Pass False for
-        one that is meant for biases.
+        Whether it is for kernels, whose filters must not all start equal. Pass False for an initializer
+        of biases.
 
     Raises
     ------
     AssertionError
-        For a wrong shape or dtype, NaN or infinity, other numbers from the same seed, an array
-        handed out twice, filters that are all equal, an object that cannot be pickled.
+        For a wrong shape or dtype, NaN or infinity, other numbers from the same seed, the same array
+        returned twice, filters that are all equal, an object that cannot be pickled.
     PluginError
         For a name that cannot be looked up.
     """
@@ -38,17 +38,18 @@ def check_initializer(plugin: object, *, kernel: bool = True) -> None:
         first = _draw(initializer, who, shape, fan_in, fan_out)
         check_array(who, f"shape {shape}", first, np.empty(shape))
         expect(bool(np.isfinite(first).all()), who, f"shape {shape} has NaN or infinite values")
-        kept = first.copy()
+        values = first.copy()
         for what, again in (("one seed gives", initializer), ("a pickled copy gives", copy)):
             second = _draw(again, who, shape, fan_in, fan_out)
-            expect(np.array_equal(kept, second), who, f"not reproducible: {what} other values")
+            expect(np.array_equal(values, second), who, f"not reproducible: {what} other values")
             expect(not np.shares_memory(first, second), who, "hands the same array out twice")
-        filters = kept.reshape(-1, shape[-1])
+        filters = values.reshape(-1, shape[-1])
         equal = bool((filters == filters[:, :1]).all())
         expect(not (kernel and equal), who, f"all filters of shape {shape} are equal: they would learn the same")
 
 
 def _draw(initializer: Any, who: str, shape: tuple[int, ...], fan_in: int, fan_out: int) -> Array:
+    """Draw an array with a new generator of the same seed."""
     rng = np.random.default_rng(0)
-    found: Array = call(who, f"shape {shape}", initializer, shape, fan_in, fan_out, rng)
-    return found
+    array: Array = call(who, f"shape {shape}", initializer, shape, fan_in, fan_out, rng)
+    return array

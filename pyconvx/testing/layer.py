@@ -1,4 +1,4 @@
-"""The check of a layer: shapes, dtypes, gradients, what it may write, threads, training against inference."""
+"""The check of layers: shapes, dtypes, gradients, what they may write, threads, training and inference."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ __all__ = ["check_layer"]
 
 ROWS = 3
 ELEMENTWISE = 150  # arrays of at most this size are differentiated element by element
-SHARED = 160_000  # numbers in a batch that is large enough for several threads
+LARGE = 160_000  # numbers in a batch that is large enough for several threads
 KINDS = ("weight", "bias", "norm", "state")
 
 
@@ -35,17 +35,17 @@ def check_layer(plugin: object, input_shape: Shape = (6, 5, 4)) -> None:
     plugin : str or object
         A layer, or the registered name or class of one that needs no arguments.
     input_shape : tuple of int, default=(6, 5, 4)
-        Shape of one sample that the layer takes, (H, W, C) or (features,); small, for gradients are
-        compared with central differences.
+        Shape of one sample, (H, W, C) or (features,). Keep it small: gradients are compared with central
+        differences.
 
     Raises
     ------
     AssertionError
-        For outputs of another shape than announced; parameters that are no ParameterSpec; wrong
-        gradients (float64, central differences); a changed dtype; inputs, parameters or dy written;
-        gradients overwritten instead of added to; a dx where none is asked for, or gradients that
-        depend on whether it is; other bits in a second run, on two or three threads or from a pickled
-        copy; memory read that was not written; state written outside training; predictions of a row
+        For outputs of another shape than announced; parameters that are not a ParameterSpec; wrong
+        gradients (float64, central differences); another dtype; inputs, parameters or dy that are written;
+        gradients that are overwritten instead of added to; a dx without ``needs_dx``, or gradients that
+        depend on it; other bits in a second run, on two or three threads or from a pickled copy; memory
+        that is read before it is written; state that is written outside training; predictions of a row
         that depend on its batch; a value that is not hashable, or does not equal its copy.
     PluginError
         For a name that cannot be looked up.
@@ -68,7 +68,7 @@ def check_layer(plugin: object, input_shape: Shape = (6, 5, 4)) -> None:
 
 
 def _made(plugin: object) -> tuple[Any, str]:
-    """The layer that a name, class or object means, and how messages call it."""
+    """Return the layer that a name, class or object means, and what messages call it."""
     who = f"layer {plugin!r}"
     layer: Any = registry.get(plugin) if isinstance(plugin, str) else plugin
     if isinstance(layer, type):
@@ -78,14 +78,14 @@ def _made(plugin: object) -> tuple[Any, str]:
 
 
 def _check_value(layer: Any, copy: Any, who: str) -> None:
-    """A value: hashable, equal to its copy, still the same after everything that was done to it."""
+    """Check that the layer is a value: hashable, and equal to its copy."""
     expect(copy == layer, who, "does not equal its pickled copy: make it a frozen dataclass")
     first = call(who, "hash", hash, layer)
     expect(hash(copy) == first, who, "has another hash than its pickled copy")
 
 
 def _check_specs(layer: Any, who: str, shape: Shape) -> dict[str, ParameterSpec]:
-    """The parameters that it announces."""
+    """Return the parameters that the layer announces, after their checks."""
     specs = call(who, "parameters", layer.parameters, shape)
     expect(isinstance(specs, dict), who, f"parameters returned {type(specs).__name__}, not a dict")
     for name, spec in specs.items():
@@ -103,7 +103,7 @@ def _check_specs(layer: Any, who: str, shape: Shape) -> dict[str, ParameterSpec]
 
 
 def _arrays(specs: dict[str, ParameterSpec]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Random parameters, and states as they start."""
+    """Return random parameters, and states with their starting values."""
     rng = np.random.default_rng(3)
     params, states = {}, {}
     for name, spec in specs.items():
@@ -116,12 +116,12 @@ def _arrays(specs: dict[str, ParameterSpec]) -> tuple[dict[str, Array], dict[str
 
 
 def _points(shape: Shape) -> Array:
-    """Random numbers from -2 to 2: no kink and no tie lies exactly there."""
+    """Return random numbers from -2 to 2, none of them exactly at a kink, no two equal."""
     return np.random.default_rng(0).uniform(-2, 2, shape)
 
 
 def _check_shapes(subject: Subject, x: Array) -> None:
-    """Shapes, dtypes and memory order of y and dx."""
+    """Check shapes, dtypes and memory order of y and dx."""
     who, shape = subject.who, x.shape[1:]
     announced = call(who, "output_shape", subject.layer.output_shape, shape)
     expect(isinstance(announced, tuple), who, f"output_shape returned {announced!r}, not a tuple")
@@ -137,7 +137,7 @@ def _check_shapes(subject: Subject, x: Array) -> None:
 
 
 def _check_agreement(subject: Subject, x: Array) -> None:
-    """float32 gives what float64 gives, to rounding."""
+    """Check that float32 and float64 differ by rounding only."""
     x = x.astype(np.float32)
     single, double = subject.run(x), subject.run(x.astype(np.float64))
     pairs = [("y", single.y, double.y), ("dx", single.dx, double.dx)]
@@ -150,7 +150,7 @@ def _check_agreement(subject: Subject, x: Array) -> None:
 
 
 def _check_bits(subject: Subject, copy: Subject, x: Array) -> None:
-    """Equal bits from equal input, whatever the memory held before; a read-only x is as good."""
+    """Check that equal inputs give equal bits, also read-only ones, whatever the workspace held before."""
     who, first = subject.who, subject.run(x).bits()
     expect(first == subject.run(x).bits(), who, "a second run gives other bits")
     clean = first == subject.run(x, litter=np.nan).bits()
@@ -162,15 +162,15 @@ def _check_bits(subject: Subject, copy: Subject, x: Array) -> None:
 
 
 def _check_threads(subject: Subject, shape: Shape) -> None:
-    """Equal bits on one, two and three threads."""
-    x = _points((max(17, 1 + SHARED // int(np.prod(shape))), *shape))
+    """Check that one, two and three threads give equal bits."""
+    x = _points((max(17, 1 + LARGE // int(np.prod(shape))), *shape))
     alone = subject.run(x).bits()
     for n in (2, 3):
         expect(alone == subject.run(x, n_threads=n).bits(), subject.who, f"{n} threads give other bits than one")
 
 
 def _check_accumulation(subject: Subject, x: Array) -> None:
-    """Gradients are added to; dx is given where it is asked for, and nothing else depends on that."""
+    """Check that gradients are added to, and that nothing but dx depends on ``needs_dx`` and on what is frozen."""
     who, once = subject.who, subject.run(x)
     again = subject.run(x, start=1.0)
     for name, grad in once.grads.items():
@@ -188,7 +188,7 @@ def _check_accumulation(subject: Subject, x: Array) -> None:
 
 
 def _check_inference(subject: Subject, x: Array) -> None:
-    """Outside training nothing is written, nothing is random, and rows do not meet."""
+    """Check that outside training no state is written, and that rows do not affect one another."""
     who, whole = subject.who, subject.run(x, training=False)
     for name, state in whole.states.items():
         same = np.array_equal(state, subject.states[name])
@@ -200,7 +200,7 @@ def _check_inference(subject: Subject, x: Array) -> None:
 
 
 def _check_gradients(subject: Subject, x: Array) -> None:
-    """Dx and every parameter's gradient against differences of sum(y * slopes) in float64."""
+    """Compare dx and the gradient of every parameter with differences of sum(y * slopes), in float64."""
     found = subject.run(x)
     assert found.dx is not None
     weights = slopes(found.y.shape)
@@ -221,7 +221,7 @@ def _check_gradients(subject: Subject, x: Array) -> None:
 
 
 def _check_directions(who: str, what: str, name: str, gradient: Array, value: Array, at: Any) -> None:
-    """The slope along three random directions."""
+    """Compare the slopes along three random directions."""
     for seed in range(3):
         direction = np.random.default_rng(seed).standard_normal(value.shape)
         direction /= np.sqrt((direction**2).sum())

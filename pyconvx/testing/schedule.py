@@ -1,4 +1,4 @@
-"""The check of a schedule: a pure function of the progress, with finite factors that are not negative."""
+"""The check of schedules: pure functions of the progress, with finite factors that are not negative."""
 
 import math
 from collections.abc import Sequence
@@ -27,11 +27,10 @@ def check_schedule(plugin: object) -> None:
     Raises
     ------
     AssertionError
-        For a factor that is no number, NaN, infinite or negative, at the start, in the middle or beyond the
-        end of trainings of one to a thousand epochs; for factors that are all 0; for one that raises, that
-        changes the progress, or that gives another factor for the same progress later, in another order,
-        from a pickled copy or from a clone; for parameters that scikit-learn's `clone` does not carry over,
-        for an object that cannot be pickled.
+        If a factor is not a number, NaN, infinite or negative, at the start, in the middle or after the end
+        of trainings of one to a thousand epochs; if all factors are 0; if it raises, changes the progress,
+        or gives another factor for the same progress when asked again, in another order, from a pickled
+        copy or from a clone; if scikit-learn's `clone` loses its parameters, or it cannot be pickled.
     PluginError
         For a name that cannot be looked up.
     """
@@ -52,7 +51,7 @@ def check_schedule(plugin: object) -> None:
 
 
 def _points() -> list[Progress]:
-    """Stages of trainings of several lengths: starts, steps within epochs, ends, and partial_fit beyond them."""
+    """Return stages of short and long trainings: starts, steps within epochs, ends, and what may follow them."""
     points = []
     for max_epochs in (1, 2, 10, 1000):
         for part in (0.0, 0.01, 0.25, 0.5, 0.99, 1.0, 1.5, 3.0):
@@ -64,7 +63,7 @@ def _points() -> list[Progress]:
 
 
 def _factor(schedule: Any, who: str, point: Progress) -> float:
-    """Return one factor, checked; the schedule may not change what it is given."""
+    """Return one factor after its checks; the schedule must not change the progress."""
     given = Progress(**vars(point))
     factor = call(who, f"factor of {point}", schedule.factor, given)
     expect(given == point, who, f"factor changes the progress that it is given, {point}")

@@ -1,4 +1,4 @@
-"""The check of a solver: it reduces a quadratic, in place, and remembers in its slots alone."""
+"""The check of solvers: they reduce a quadratic, in place, and have no memory but their slots."""
 
 from typing import Any
 
@@ -25,24 +25,23 @@ def check_solver(plugin: object) -> None:
     Raises
     ------
     AssertionError
-        For one that does not halve a quadratic in 300 steps at any of the learning rates 0.1,
-        0.01 and 0.001; that writes its gradients, leaves NaN, gives other numbers in a second run
-        or on more threads, keeps memory outside its slots, moves biases where gradients are 0;
-        for parameters that scikit-learn's `clone` does not carry over, for an object that cannot
-        be pickled.
+        If it does not halve a quadratic in 300 steps at any of the learning rates 0.1, 0.01 and 0.001;
+        writes its gradients, makes NaN, gives other numbers in a second run or on more threads, has memory
+        outside its slots, or changes biases although gradients are 0; if scikit-learn's `clone` loses its
+        parameters, or it cannot be pickled.
     PluginError
         For a name that cannot be looked up.
     """
     solver, who = subject(registry, plugin)
     copy = check_pickle(solver, who)
-    twin = call(who, "sklearn.base.clone", clone, solver)
+    cloned = call(who, "sklearn.base.clone", clone, solver)
     for dtype in DTYPES:
         first = _run(solver, who, dtype)
         for what, other, threads in (
             ("a second run gives", solver, 1),
             ("two threads give", solver, 2),
             ("a pickled copy gives", copy, 1),
-            ("a clone gives", twin, 1),
+            ("a clone gives", cloned, 1),
         ):
             expect(first == _run(other, who, dtype, n_threads=threads), who, f"{what} other numbers")
         changed = first != _run(solver, who, dtype, renew=True)
@@ -52,7 +51,7 @@ def check_solver(plugin: object) -> None:
 
 
 def _gradient(parameters: Array) -> Array:
-    """Of the quadratic sum(a * (p - c)^2) / 2, with a from 0.5 to 2 and c from -1 to 1."""
+    """Return the gradient of the quadratic sum(a * (p - c)^2) / 2, with a from 0.5 to 2 and c from -1 to 1."""
     n = parameters.size
     curvature, centre = np.linspace(0.5, 2, n), np.cos(np.arange(n))
     gradient: Array = curvature * (parameters - centre)
@@ -60,6 +59,7 @@ def _gradient(parameters: Array) -> Array:
 
 
 def _value(parameters: Array) -> float:
+    """Return the value of the quadratic."""
     curvature = np.linspace(0.5, 2, parameters.size)
     return float((_gradient(parameters).astype(np.float64) ** 2 / curvature).sum() / 2)
 
@@ -68,19 +68,19 @@ def _step(
     solver: Any, who: str, parameters: Array, gradient: Array, slots: Array, rate: float, t: int,
     n_threads: int = 1,
 ) -> None:  # fmt: skip
-    """One step, with a look at what it may not touch and at what it leaves."""
-    kept = gradient.copy()
+    """Take one step; check that gradients stay as they are and results are finite."""
+    before = gradient.copy()
     call(
         who, f"step ({parameters.dtype})", solver.step, parameters, gradient, slots, rate, t,
         n_weights=WEIGHTS, n_threads=n_threads,
     )  # fmt: skip
-    expect(kept.tobytes() == gradient.tobytes(), who, "step writes its gradients")
+    expect(before.tobytes() == gradient.tobytes(), who, "step writes its gradients")
     finite = np.isfinite(parameters).all() and np.isfinite(slots).all()
     expect(bool(finite), who, f"step {t} leaves NaN or infinity ({parameters.dtype})")
 
 
 def _run(solver: Any, who: str, dtype: Any, *, n_threads: int = 1, renew: bool = False) -> bytes:
-    """Parameters and slots after six steps, as bytes; renew takes a clone after three."""
+    """Return parameters and slots after six steps, as bytes; with `renew` a clone takes the last three."""
     parameters, slots = np.linspace(-2, 2, N).astype(dtype), np.zeros((solver.slots, N), dtype)
     before = parameters.copy()
     for t in range(1, 7):
@@ -92,7 +92,7 @@ def _run(solver: Any, who: str, dtype: Any, *, n_threads: int = 1, renew: bool =
 
 
 def _check_rest(solver: Any, who: str, dtype: Any) -> None:
-    """Without gradients only weight decay may act: kernels shrink or stay, the rest stays."""
+    """Check that gradients of 0 leave everything as it is, but for kernels that may shrink by weight decay."""
     parameters, slots = np.linspace(1, 2, N).astype(dtype), np.zeros((solver.slots, N), dtype)
     before = parameters.copy()
     _step(solver, who, parameters, np.zeros_like(parameters), slots, 0.01, 1)
@@ -103,7 +103,7 @@ def _check_rest(solver: Any, who: str, dtype: Any) -> None:
 
 
 def _check_quadratic(solver: Any, who: str) -> None:
-    """300 steps at the best of three learning rates."""
+    """Check that 300 steps at the best of three learning rates halve the quadratic."""
     ends = []
     for rate in RATES:
         parameters, slots = np.linspace(-2, 2, N), np.zeros((solver.slots, N))
