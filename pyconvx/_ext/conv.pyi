@@ -10,14 +10,13 @@ Winners = npt.NDArray[np.uint8]
 
 LEVEL: str
 
-def forward_scratch(
-    N: int, H: int, W: int, C: int, PH: int, PW: int, OC: int, KH: int, KW: int, stride_h: int, stride_w: int,
-    top: int, left: int, dilation_h: int, dilation_w: int, groups: int,
-    pool_h: int, pool_w: int, pool_stride_h: int, pool_stride_w: int, itemsize: int, n_threads: int, /,
-) -> int: ...  # fmt: skip
-def forward(
-    x: Floats, kernel: Floats, bias: Floats | None, y: Floats, after: Floats | None,
-    winner: Winners | None, activation: Any, KH: int, KW: int, stride_h: int,
-    stride_w: int, top: int, left: int, dilation_h: int, dilation_w: int, groups: int,
-    pool_h: int, pool_w: int, pool_stride_h: int, pool_stride_w: int, scratch: Floats, n_threads: int, /,
-) -> None: ...  # fmt: skip
+class ConvForward:
+    scratch: int
+    def __init__(
+        self, input_shape: tuple[int, ...], filters: int, window: Any, groups: int, pool: Any,
+        itemsize: int, n_threads: int, /,
+    ) -> None: ...  # fmt: skip
+    def run(
+        self, x: Floats, kernel: Floats, bias: Floats | None, y: Floats, activated: Floats | None,
+        winner: Winners | None, activation: Any, scratch: Floats, /,
+    ) -> None: ...  # fmt: skip

@@ -1,4 +1,4 @@
-"""Types of the compiled Winograd convolutions; see winograd.pyx for what each argument holds."""
+"""Types of the compiled Winograd convolutions; see conv_winograd.pyx for what each argument holds."""
 
 from typing import Any
 
@@ -10,20 +10,24 @@ Winners = npt.NDArray[np.uint8]
 
 LEVEL: str
 
-def transformed_shape(C: int, OC: int, itemsize: int, /) -> tuple[int, int, int]: ...
-def transform(kernel: Floats, U: Floats, n_threads: int, /) -> None: ...
-def forward_scratch(
-    N: int, H: int, W: int, C: int, OH: int, OW: int, OC: int, pooled: bool, itemsize: int, n_threads: int, /
-) -> int: ...
-def forward(
-    x: Floats, U: Floats, bias: Floats | None, y: Floats, after: Floats | None, winner: Winners | None,
-    activation: Any, top: int, left: int, scratch: Floats, n_threads: int, /,
-) -> None: ...  # fmt: skip
-def backward_scratch(
-    N: int, H: int, W: int, C: int, OH: int, OW: int, OC: int, pooled: bool, dw: bool, dx: bool, itemsize: int,
-    n_threads: int, /,
-) -> int: ...  # fmt: skip
-def backward(
-    x: Floats, dy: Floats, winner: Winners | None, kernel: Floats, dkernel: Floats | None, dx: Floats | None,
-    top: int, left: int, scratch: Floats, n_threads: int, /,
-) -> None: ...  # fmt: skip
+class WinogradForward:
+    scratch: int
+    transformed_shape: tuple[int, int, int]
+    def __init__(
+        self, input_shape: tuple[int, ...], filters: int, window: Any, pool: Any, itemsize: int, n_threads: int, /
+    ) -> None: ...
+    def transform(self, kernel: Floats, U: Floats, /) -> None: ...
+    def run(
+        self, x: Floats, kernel: Floats, bias: Floats | None, y: Floats, activated: Floats | None,
+        winner: Winners | None, activation: Any, scratch: Floats, /,
+    ) -> None: ...  # fmt: skip
+
+class WinogradBackward:
+    scratch: int
+    def __init__(
+        self, input_shape: tuple[int, ...], filters: int, window: Any, pool: Any, itemsize: int, n_threads: int, /
+    ) -> None: ...
+    def run(
+        self, x: Floats, dy: Floats, kernel: Floats, dkernel: Floats | None, dx: Floats | None,
+        winner: Winners | None, scratch: Floats, /,
+    ) -> None: ...  # fmt: skip

@@ -1,22 +1,23 @@
 """Dense layers: three matrix products on the register tile.
 
-    forward            y  = x w + bias, then an activation
-    backward_input     dx = dy w^T
-    backward_weights   dw += x^T dy
+    DenseForward   y  = x w + bias, then an activation
+    DenseInput     dx = dy w^T
+    DenseWeights   dw += x^T dy
 
-Layouts: x (N, I), w (I, O), y (N, O). Every cell is summed in index order, whatever the threads. Matrices are
-read as they lie; those whose rows are no whole vectors are copied first, w^T a slab at a time where it is used.
+Layouts: x (N, I), w (I, O), y (N, O). Every cell is summed in index order, whatever the threads. Matrices are read
+as they are stored; those whose rows are no whole vectors are copied first, w^T a slab at a time, just before it is
+used.
 """
 
 from cython.parallel cimport prange
 from libc.string cimport memcpy, memset
 
 from pyconvx._ext.common.activation cimport activate, functions_in, pyconvx_activation
+from pyconvx._ext.common.arrays cimport ArraySpec, array_spec, data_of, data_or_null, scratch_of
 from pyconvx._ext.common.level cimport PYCONVX_LEVEL
 from pyconvx._ext.common.real cimport real
-from pyconvx._ext.common.shapes cimport expect_matrix, expect_row
 from pyconvx._ext.tile.microkernel cimport (
-    VECTOR_BYTES, Panels, pack_rows, panel_channels, panel_vectors, panels_at, product, product_rows,
+    VECTOR_BYTES, Panels, pack_rows, panel_channels, panel_vectors, panels_at, product_rows, tile_args,
 )
 from pyconvx._ext.tuning cimport (
     DENSE_PASS_SAMPLES, DENSE_SLAB_BYTES, DENSE_UNIT_ROWS, TILE_NARROW_VECTORS, TILE_WIDE_VECTORS,
@@ -31,21 +32,23 @@ cdef extern from "tile/transpose.h" nogil:
 LEVEL = PYCONVX_LEVEL.decode()
 
 
-cdef struct Product:
+cdef struct Matmul:
     # out (M, panels.channels) = start + sum over k < K of a[m*a_m + k*a_k] b[k*b_k + column], in slabs of K
     Py_ssize_t M, K
     Py_ssize_t a_m, a_k, b_k
     Py_ssize_t slab
     Py_ssize_t row_blocks
-    bint transposed       # b[column*b_k + k] instead: turned into the thread's spare memory, slab by slab
+    bint transposed       # b[column*b_k + k] instead: transposed into memory of the thread, slab by slab
     bint by_rows          # threads share out row blocks, else (panel, row block) units
     Panels panels
+    Py_ssize_t n_threads
 
 
-cdef Product plan(Py_ssize_t M, Py_ssize_t K, Py_ssize_t columns, Py_ssize_t itemsize) noexcept nogil:
-    """Panels and units of a product with a (M, K) as it lies."""
-    cdef Product g
-    g.M, g.K = M, K
+cdef Matmul matmul(Py_ssize_t M, Py_ssize_t K, Py_ssize_t columns, Py_ssize_t itemsize,
+                   Py_ssize_t n_threads) noexcept nogil:
+    """Plan panels and units of a product with a (M, K) as it is stored."""
+    cdef Matmul g
+    g.M, g.K, g.n_threads = M, K, n_threads
     g.a_m, g.a_k = K, 1
     g.row_blocks = (M + DENSE_UNIT_ROWS - 1) // DENSE_UNIT_ROWS
     g.transposed = g.by_rows = False
@@ -57,23 +60,23 @@ cdef Product plan(Py_ssize_t M, Py_ssize_t K, Py_ssize_t columns, Py_ssize_t ite
     return g
 
 
-cdef inline Py_ssize_t row_of(const Product *g) noexcept nogil:
+cdef inline Py_ssize_t row_of(const Matmul *g) noexcept nogil:
     """Numbers in a row of whole vectors."""
     return g.panels.total * g.panels.lanes
 
 
-cdef void multiply_part(const Product *g, const real *a, const real *b, const real *start, Py_ssize_t start_step,
-                        real *out, real *spare, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
-    """Thread t's share of the units; without start values the sums in `out` go on."""
+cdef void multiply_part(const Matmul *g, const real *a, const real *b, const real *start, Py_ssize_t start_step,
+                        real *out, real *local, Py_ssize_t t) noexcept nogil:
+    """Compute thread t's share of the units; without start values the sums in `out` are continued."""
     cdef Py_ssize_t units = g.row_blocks if g.by_rows else g.panels.count * g.row_blocks
-    cdef Py_ssize_t low = units * t // parts, high = units * (t + 1) // parts
+    cdef Py_ssize_t low = units * t // g.n_threads, high = units * (t + 1) // g.n_threads
     cdef Py_ssize_t first_panel = 0 if g.by_rows else low // g.row_blocks
     cdef Py_ssize_t end_panel = g.panels.count if g.by_rows else (high + g.row_blocks - 1) // g.row_blocks
     cdef Py_ssize_t panel, skipped, column, first, end, i, k, lanes, vectors
     cdef const real *rows
     cdef const real *origin
     cdef real *cells
-    cdef product p
+    cdef tile_args p
     p.R = p.Q = 1
     p.a_m, p.a_t = g.a_m, g.a_k
     p.a_r = p.a_q = p.b_r = p.b_q = 0
@@ -89,8 +92,8 @@ cdef void multiply_part(const Product *g, const real *a, const real *b, const re
             lanes, vectors = panel_channels(&g.panels, panel), panel_vectors(&g.panels, panel)
             if g.transposed:
                 p.b_t = vectors * g.panels.lanes
-                turn(b + column * g.b_k + k, g.b_k, spare, p.T, lanes, p.b_t)
-                rows = spare
+                transpose(b + column * g.b_k + k, g.b_k, local, p.T, lanes, p.b_t)
+                rows = local
             else:
                 p.b_t = g.b_k
                 rows = b + k * g.b_k + column
@@ -100,144 +103,223 @@ cdef void multiply_part(const Product *g, const real *a, const real *b, const re
             product_rows(&p, a + first * g.a_m + k * g.a_k, rows, origin, cells, end - first, lanes, vectors)
 
 
-cdef inline void turn(const real *source, Py_ssize_t stride, real *out, Py_ssize_t rows, Py_ssize_t lanes,
-                      Py_ssize_t width) noexcept nogil:
-    """out[row, lane] = source[lane, row]"""
+cdef inline void transpose(const real *source, Py_ssize_t stride, real *out, Py_ssize_t rows, Py_ssize_t lanes,
+                           Py_ssize_t width) noexcept nogil:
+    """Write out[row, lane] = source[lane, row]."""
     if real is float:
         transpose_float(source, stride, out, rows, lanes, width)
     else:
         transpose_double(source, stride, out, rows, lanes, width)
 
 
-cdef void multiply(const Product *g, const real *a, const real *b, const real *start, Py_ssize_t start_step,
-                   real *out, real *spare, Py_ssize_t n_threads) noexcept nogil:
-    """All units; one thread enters no parallel region."""
-    cdef Py_ssize_t t, each = spare_size(g)
-    if n_threads == 1:
-        multiply_part(g, a, b, start, start_step, out, spare, 0, 1)
+cdef void multiply(const Matmul *g, const real *a, const real *b, const real *start, Py_ssize_t start_step,
+                   real *out, real *local) noexcept nogil:
+    """Compute all units; one thread enters no parallel region."""
+    cdef Py_ssize_t t, each = local_size(g)
+    if g.n_threads == 1:
+        multiply_part(g, a, b, start, start_step, out, local, 0)
     else:
-        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
-            multiply_part(g, a, b, start, start_step, out, spare + t * each, t, n_threads)
+        for t in prange(g.n_threads, num_threads=g.n_threads, schedule="static"):
+            multiply_part(g, a, b, start, start_step, out, local + t * each, t)
 
 
-cdef inline Py_ssize_t spare_size(const Product *g) noexcept nogil:
-    """Numbers that a thread needs for a turned slab of a panel."""
+cdef inline Py_ssize_t local_size(const Matmul *g) noexcept nogil:
+    """Numbers that a thread needs for a transposed slab of a panel."""
     return min(g.slab, g.K) * g.panels.vectors * g.panels.lanes if g.transposed else 0
 
 
-cdef inline Py_ssize_t copy_size(Py_ssize_t rows, const Product *g) noexcept nogil:
-    """Numbers of a copy in rows of whole vectors; none where the rows are that already."""
+cdef inline Py_ssize_t copy_size(Py_ssize_t rows, const Matmul *g) noexcept nogil:
+    """Numbers of a copy in rows of whole vectors; none if the rows are that already."""
     return 0 if row_of(g) == g.panels.channels else rows * row_of(g)
 
 
-cdef const real *whole_rows(const real *b, Py_ssize_t rows, const Product *g, real *copied) noexcept nogil:
-    """b (rows, channels) as it lies, or copied into rows of whole vectors."""
+cdef const real *whole_rows(const real *b, Py_ssize_t rows, const Matmul *g, real *copied) noexcept nogil:
+    """Return b (rows, channels) as it is stored, or copied into rows of whole vectors."""
     if copy_size(rows, g) == 0:
         return b
     pack_rows(b, g.panels.channels, 1, copied, rows, g.panels.channels, row_of(g))
     return copied
 
 
-def forward_scratch(Py_ssize_t N, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t itemsize):
-    """Numbers of scratch that `forward` needs: start values, and w where its rows are no whole vectors."""
-    cdef Product g = plan(N, inputs, outputs, itemsize)
-    return row_of(&g) + copy_size(inputs, &g)
-
-
-def forward(
-    const real[:, ::1] x not None,      # IN (N, I)
-    const real[:, ::1] w not None,      # IN (I, O)
-    const real[::1] bias,               # IN (O,) or None
-    real[:, ::1] y not None,            # OUT (N, O), before the activation
-    real[:, ::1] after,                 # OUT (N, O), its activation; may be y; None without
-    activation,                         # IN capsule of a compiled activation, or None
-    real[::1] scratch not None,         # forward_scratch(...) numbers, overwritten
-    Py_ssize_t n_threads,
-):
-    """y = x w + bias; after = f(y)."""
-    cdef Product g = plan(x.shape[0], x.shape[1], y.shape[1], sizeof(real))
-    cdef const real *bias_data = NULL
+cdef void forward(const Matmul *g, const real *x, const real *w, const real *bias, real *y, real *activated,
+                  const pyconvx_activation *f, real *scratch) noexcept nogil:
+    """Run y = x w + bias, then f."""
     cdef const real *rows
-    cdef real *start = &scratch[0]
-    cdef const pyconvx_activation *f = functions_in(activation)
-    expect_matrix("weights", w.shape, x.shape[1], y.shape[1])
-    if bias is not None:
-        expect_row("bias", bias.shape, y.shape[1])
-        bias_data = &bias[0]
-    with nogil:
-        memset(start, 0, row_of(&g) * sizeof(real))
-        if bias_data != NULL:
-            memcpy(start, bias_data, g.panels.channels * sizeof(real))
-        rows = whole_rows(&w[0, 0], g.K, &g, start + row_of(&g))
-        multiply(&g, &x[0, 0], rows, start, 1, &y[0, 0], <real *> NULL, n_threads)
-        if f != NULL:       # a few thousand numbers: not worth a parallel region
-            activate(f, &y[0, 0], &after[0, 0], g.M * g.panels.channels)
+    memset(scratch, 0, row_of(g) * sizeof(real))
+    if bias != NULL:
+        memcpy(scratch, bias, g.panels.channels * sizeof(real))
+    rows = whole_rows(w, g.K, g, scratch + row_of(g))
+    multiply(g, x, rows, scratch, 1, y, <real *> NULL)
+    if f != NULL:       # a few thousand numbers: not worth a parallel region
+        activate(f, y, activated, g.M * g.panels.channels)
 
 
-cdef Product input_plan(Py_ssize_t N, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t itemsize) noexcept nogil:
-    """dy (N, O) times w (I, O) turned."""
-    cdef Product g = plan(N, outputs, inputs, itemsize)
-    g.transposed = True
-    g.b_k = outputs
-    return g
+cdef class DenseForward:
+    """A dense layer forward, planned for batches of one size.
+
+    Attributes
+    ----------
+    scratch : int
+        Numbers of scratch that `run` needs: start values, and a copy of w if its rows are no whole vectors.
+    """
+
+    cdef readonly Py_ssize_t scratch
+    cdef Matmul plan
+    cdef bint single
+    cdef ArraySpec x, w, bias, y, activated, memory
+
+    def __cinit__(self, Py_ssize_t N, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t itemsize,
+                  Py_ssize_t n_threads):
+        """Plan for x of shape (N, inputs) and w of shape (inputs, outputs)."""
+        self.plan = matmul(N, inputs, outputs, itemsize, n_threads)
+        self.scratch = row_of(&self.plan) + copy_size(inputs, &self.plan)
+        self.single = itemsize == sizeof(float)
+        self.x = array_spec(b"x", itemsize, False, N, inputs, -1, -1)
+        self.w = array_spec(b"weights", itemsize, False, inputs, outputs, -1, -1)
+        self.bias = array_spec(b"bias", itemsize, False, outputs, -1, -1, -1)
+        self.y = array_spec(b"y", itemsize, True, N, outputs, -1, -1)
+        self.activated = array_spec(b"activated", itemsize, True, N, outputs, -1, -1)
+        self.memory = array_spec(b"scratch", itemsize, True, self.scratch, -1, -1, -1)
+
+    def run(
+        self,
+        x,              # IN (N, I)
+        w,              # IN (I, O)
+        bias,           # IN (O,) or None
+        y,              # OUT (N, O), before the activation
+        activated,      # OUT (N, O), its activation; may be y; None without one
+        activation,     # IN capsule of a compiled activation, or None
+        scratch,        # `scratch` numbers or more, overwritten
+    ):
+        """y = x w + bias; activated = f(y)."""
+        cdef const pyconvx_activation *f = functions_in(activation)
+        cdef void *rows = data_of(x, &self.x)
+        cdef void *weights = data_of(w, &self.w)
+        cdef void *offsets = data_or_null(bias, &self.bias)
+        cdef void *out = data_of(y, &self.y)
+        cdef void *after = NULL if f == NULL else data_of(activated, &self.activated)
+        cdef void *memory = scratch_of(scratch, &self.memory)
+        if self.plan.M == 0:
+            return
+        with nogil:
+            if self.single:
+                forward(&self.plan, <float *> rows, <float *> weights, <float *> offsets, <float *> out,
+                        <float *> after, f, <float *> memory)
+            else:
+                forward(&self.plan, <double *> rows, <double *> weights, <double *> offsets, <double *> out,
+                        <double *> after, f, <double *> memory)
 
 
-def backward_input_scratch(Py_ssize_t N, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t itemsize,
-                           Py_ssize_t n_threads):
-    """Numbers of scratch that `backward_input` needs: start values, a turned slab for each thread."""
-    cdef Product g = input_plan(N, inputs, outputs, itemsize)
-    return g.panels.vectors * g.panels.lanes + n_threads * spare_size(&g)
+cdef inline Py_ssize_t width_of(const Matmul *g) noexcept nogil:
+    """Numbers in a row of a panel."""
+    return g.panels.vectors * g.panels.lanes
 
 
-def backward_input(
-    const real[:, ::1] dy not None,     # IN (N, O)
-    const real[:, ::1] w not None,      # IN (I, O)
-    real[:, ::1] dx not None,           # OUT (N, I), overwritten
-    real[::1] scratch not None,         # backward_input_scratch(...) numbers, overwritten
-    Py_ssize_t n_threads,
-):
-    """dx = dy w^T."""
-    cdef Product g = input_plan(dy.shape[0], dx.shape[1], dy.shape[1], sizeof(real))
-    cdef real *start = &scratch[0]
-    cdef Py_ssize_t width = g.panels.vectors * g.panels.lanes
-    expect_matrix("weights", w.shape, dx.shape[1], dy.shape[1])
-    expect_matrix("dy", dy.shape, dx.shape[0], w.shape[1])
-    with nogil:
-        memset(start, 0, width * sizeof(real))
-        multiply(&g, &dy[0, 0], &w[0, 0], start, 0, &dx[0, 0], start + width, n_threads)
+cdef void input_gradient(const Matmul *g, const real *dy, const real *w, real *dx, real *scratch) noexcept nogil:
+    """Run dx = dy w^T."""
+    memset(scratch, 0, width_of(g) * sizeof(real))
+    multiply(g, dy, w, scratch, 0, dx, scratch + width_of(g))
 
 
-cdef Product weights_plan(Py_ssize_t N, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t itemsize) noexcept nogil:
-    """x (N, I) turned, as it lies, times dy (N, O)."""
-    cdef Product g = plan(inputs, N, outputs, itemsize)
-    g.a_m, g.a_k = 1, inputs
-    g.slab = DENSE_PASS_SAMPLES
-    # cores that write alternate stretches of a row fetch one another's lines ahead of use
-    g.by_rows = True
-    return g
+cdef class DenseInput:
+    """The gradient of a dense layer's input, planned for batches of one size.
+
+    Attributes
+    ----------
+    scratch : int
+        Numbers of scratch that `run` needs: start values, and a transposed slab of w for each thread.
+    """
+
+    cdef readonly Py_ssize_t scratch
+    cdef Matmul plan
+    cdef bint single
+    cdef ArraySpec dy, w, dx, memory
+
+    def __cinit__(self, Py_ssize_t N, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t itemsize,
+                  Py_ssize_t n_threads):
+        """Plan as `DenseForward` does, from the same arguments."""
+        self.plan = matmul(N, outputs, inputs, itemsize, n_threads)
+        self.plan.transposed, self.plan.b_k = True, outputs
+        self.scratch = width_of(&self.plan) + n_threads * local_size(&self.plan)
+        self.single = itemsize == sizeof(float)
+        self.dy = array_spec(b"dy", itemsize, False, N, outputs, -1, -1)
+        self.w = array_spec(b"weights", itemsize, False, inputs, outputs, -1, -1)
+        self.dx = array_spec(b"dx", itemsize, True, N, inputs, -1, -1)
+        self.memory = array_spec(b"scratch", itemsize, True, self.scratch, -1, -1, -1)
+
+    def run(
+        self,
+        dy,             # IN (N, O)
+        w,              # IN (I, O)
+        dx,             # OUT (N, I), overwritten
+        scratch,        # `scratch` numbers or more, overwritten
+    ):
+        """dx = dy w^T."""
+        cdef void *gradients = data_of(dy, &self.dy)
+        cdef void *weights = data_of(w, &self.w)
+        cdef void *out = data_of(dx, &self.dx)
+        cdef void *memory = scratch_of(scratch, &self.memory)
+        if self.plan.M == 0:
+            return
+        with nogil:
+            if self.single:
+                input_gradient(&self.plan, <float *> gradients, <float *> weights, <float *> out, <float *> memory)
+            else:
+                input_gradient(&self.plan, <double *> gradients, <double *> weights, <double *> out,
+                               <double *> memory)
 
 
-def backward_weights_scratch(Py_ssize_t N, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t itemsize):
-    """Numbers of scratch that `backward_weights` needs: dy where its rows are no whole vectors."""
-    cdef Product g = weights_plan(N, inputs, outputs, itemsize)
-    return copy_size(N, &g)
+cdef void weight_gradient(const Matmul *g, const real *x, const real *dy, real *dw, real *scratch) noexcept nogil:
+    """Run dw += x^T dy."""
+    cdef const real *rows = whole_rows(dy, g.K, g, scratch)
+    multiply(g, x, rows, <const real *> NULL, 0, dw, <real *> NULL)
 
 
-def backward_weights(
-    const real[:, ::1] x not None,      # IN (N, I)
-    const real[:, ::1] dy not None,     # IN (N, O)
-    real[:, ::1] dw not None,           # OUT (I, O), accumulated
-    real[::1] scratch not None,         # backward_weights_scratch(...) numbers, overwritten
-    Py_ssize_t n_threads,
-):
-    """dw += x^T dy."""
-    cdef Product g = weights_plan(x.shape[0], x.shape[1], dy.shape[1], sizeof(real))
-    cdef const real *rows
-    cdef real *spare = NULL
-    expect_matrix("dy", dy.shape, x.shape[0], dw.shape[1])
-    expect_matrix("the gradient of weights", dw.shape, x.shape[1], dy.shape[1])
-    if scratch.shape[0]:
-        spare = &scratch[0]
-    with nogil:
-        rows = whole_rows(&dy[0, 0], g.K, &g, spare)
-        multiply(&g, &x[0, 0], rows, <const real *> NULL, 0, &dw[0, 0], <real *> NULL, n_threads)
+cdef class DenseWeights:
+    """The gradient of a dense layer's weights, planned for batches of one size.
+
+    Attributes
+    ----------
+    scratch : int
+        Numbers of scratch that `run` needs: a copy of dy if its rows are no whole vectors.
+    """
+
+    cdef readonly Py_ssize_t scratch
+    cdef Matmul plan
+    cdef bint single
+    cdef ArraySpec x, dy, dw, memory
+
+    def __cinit__(self, Py_ssize_t N, Py_ssize_t inputs, Py_ssize_t outputs, Py_ssize_t itemsize,
+                  Py_ssize_t n_threads):
+        """Plan as `DenseForward` does, from the same arguments."""
+        self.plan = matmul(inputs, N, outputs, itemsize, n_threads)      # x transposed, as it is stored
+        self.plan.a_m, self.plan.a_k, self.plan.slab = 1, inputs, DENSE_PASS_SAMPLES
+        # cores that write alternate stretches of a row fetch one another's lines ahead of use
+        self.plan.by_rows = True
+        self.scratch = copy_size(N, &self.plan)
+        self.single = itemsize == sizeof(float)
+        self.x = array_spec(b"x", itemsize, False, N, inputs, -1, -1)
+        self.dy = array_spec(b"dy", itemsize, False, N, outputs, -1, -1)
+        self.dw = array_spec(b"the gradient of weights", itemsize, True, inputs, outputs, -1, -1)
+        self.memory = array_spec(b"scratch", itemsize, True, self.scratch, -1, -1, -1)
+
+    def run(
+        self,
+        x,              # IN (N, I)
+        dy,             # IN (N, O)
+        dw,             # OUT (I, O), accumulated
+        scratch,        # `scratch` numbers or more, overwritten
+    ):
+        """dw += x^T dy."""
+        cdef void *rows = data_of(x, &self.x)
+        cdef void *gradients = data_of(dy, &self.dy)
+        cdef void *out = data_of(dw, &self.dw)
+        cdef void *memory = scratch_of(scratch, &self.memory)
+        if self.plan.K == 0:
+            return
+        with nogil:
+            if self.single:
+                weight_gradient(&self.plan, <float *> rows, <float *> gradients, <float *> out, <float *> memory)
+            else:
+                weight_gradient(&self.plan, <double *> rows, <double *> gradients, <double *> out,
+                                <double *> memory)

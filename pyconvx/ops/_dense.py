@@ -1,13 +1,14 @@
 """Dense layers on arrays, unchecked: memory comes from a workspace, results go to given arrays."""
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
-from pyconvx._core.threads import threads_for
 from pyconvx._core.types import FloatArray
 from pyconvx._core.workspace import Workspace
-from pyconvx._ext import dense
 from pyconvx.ops._direct import Call
+from pyconvx.ops.dense_plan import DensePlan
+
+_planned = lru_cache(maxsize=1024)(DensePlan)
 
 
 def forward(
@@ -21,8 +22,6 @@ def forward(
     activation: Any = None,
 ) -> None:
     """Write x @ weights + bias to `y` and, with an activation's capsule, f(y) to `after` (may be `y`)."""
-    if not len(x):
-        return
     mark = workspace.mark()
     forward_call(x, weights, bias, y, workspace, n_threads, after, activation)()
     workspace.release(mark)
@@ -38,24 +37,19 @@ def forward_call(
     after: FloatArray | None = None,
     activation: Any = None,
 ) -> Call:
-    """What `forward` runs, for arrays that are not empty. Its scratch is taken from the workspace."""
-    inputs, outputs = weights.shape
-    scratch = workspace.take((dense.forward_scratch(len(x), inputs, outputs, x.itemsize),), x.dtype)
-    threads = threads_for(len(x) * weights.size, n_threads)
-    return partial(dense.forward, x, weights, bias, y, after, activation, scratch, threads)
+    """What `forward` runs. Its scratch is taken from the workspace."""
+    plan = _planned(len(x), x.shape[1], y.shape[1], x.dtype, n_threads)
+    scratch = workspace.take((plan.forward_scratch,), x.dtype)
+    return partial(plan.forward, x, weights, bias, y, after, activation, scratch)
 
 
 def backward_input(
     dy: FloatArray, weights: FloatArray, dx: FloatArray, workspace: Workspace, n_threads: int
 ) -> None:
     """Write dy @ weights.T to `dx`."""
-    if not len(dy):
-        return
-    inputs, outputs = weights.shape
+    plan = _planned(len(dy), dx.shape[1], dy.shape[1], dy.dtype, n_threads)
     mark = workspace.mark()
-    threads = threads_for(len(dy) * weights.size, n_threads)
-    size = dense.backward_input_scratch(len(dy), inputs, outputs, dy.itemsize, threads)
-    dense.backward_input(dy, weights, dx, workspace.take((size,), dy.dtype), threads)
+    plan.backward_input(dy, weights, dx, workspace.take((plan.backward_scratch,), dy.dtype))
     workspace.release(mark)
 
 
@@ -63,10 +57,7 @@ def backward_weights(
     x: FloatArray, dy: FloatArray, dweights: FloatArray, workspace: Workspace, n_threads: int
 ) -> None:
     """Add x.T @ dy to `dweights`."""
-    if not len(x):
-        return
-    inputs, outputs = dweights.shape
+    plan = _planned(len(x), x.shape[1], dy.shape[1], dy.dtype, n_threads)
     mark = workspace.mark()
-    scratch = workspace.take((dense.backward_weights_scratch(len(x), inputs, outputs, x.itemsize),), x.dtype)
-    dense.backward_weights(x, dy, dweights, scratch, threads_for(len(x) * dweights.size, n_threads))
+    plan.backward_weights(x, dy, dweights, workspace.take((plan.backward_scratch,), dy.dtype))
     workspace.release(mark)

@@ -5,6 +5,7 @@ their memory from a workspace, and are what the layers call. Shapes alone decide
 takes: direct, or through Winograd's transform.
 """
 
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from pyconvx._core.arrays import as_float_array, same_dtype, same_shape
 from pyconvx._core.numbers import as_int
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import FloatArray, Padding, Pair
-from pyconvx._core.workspace import Workspace
-from pyconvx.ops import _direct, _winograd
+from pyconvx._core.workspace import Workspace, aligned_empty
 from pyconvx.ops._direct import Call, Pooled
 from pyconvx.ops._winograd import Prepared
+from pyconvx.ops.conv_plan import ConvPlan
 from pyconvx.ops.geometry import Window, check_size, window
 
 
@@ -112,9 +113,10 @@ def conv2d(
         offsets = as_float_array("conv2d", "bias", bias, 1)
         same_dtype("conv2d", ("x", "bias"), (images, offsets))
         same_shape("conv2d", "bias", offsets, (OC,))
-    threads = resolve_threads(n_threads)
-    y = np.empty((len(images), view.OH, view.OW, OC), images.dtype)
-    forward(images, weights, offsets, y, view, groups, Workspace(), threads)
+    plan = ConvPlan(images.shape, OC, view, groups, images.dtype, resolve_threads(n_threads))
+    y = np.empty(plan.output_shape, images.dtype)
+    scratch = aligned_empty(plan.forward_scratch, images.dtype)
+    plan.forward(images, weights, offsets, y, None, None, None, scratch)
     return y
 
 
@@ -156,16 +158,17 @@ def conv2d_backward(
     gradient = as_float_array(where, "dy", dy, 4)
     same_dtype(where, ("x", "dy"), (images, gradient))
     same_shape(where, "dy", gradient, (len(images), view.OH, view.OW, weights.shape[3]))
-    threads = resolve_threads(n_threads)
-    workspace = Workspace()
-    dx = np.empty_like(images)
-    dkernel = np.zeros_like(weights)
-    dbias = np.zeros(weights.shape[3], weights.dtype)
-    backward(images, gradient, weights, dkernel, dbias, dx, view, groups, workspace, threads)
+    plan = ConvPlan(images.shape, weights.shape[3], view, groups, images.dtype, resolve_threads(n_threads))
+    dx, dkernel, dbias = np.empty_like(images), np.zeros_like(weights), np.zeros(weights.shape[3], weights.dtype)
+    scratch = aligned_empty(plan.backward_scratch, images.dtype)
+    plan.backward_bias(gradient, dbias, scratch)
+    plan.backward(images, gradient, weights, dkernel, dx, None, scratch)
     return dx, dkernel, dbias
 
 
 # ---------------------------------------------------------------------------- what the layers call
+
+planned = lru_cache(maxsize=1024)(ConvPlan)
 
 
 def forward(
@@ -185,8 +188,6 @@ def forward(
 
     With a pool behind it, `y` is its maxima and the winners are written too.
     """
-    if not len(x):
-        return
     mark = workspace.mark()
     forward_call(x, kernel, bias, y, view, groups, workspace, n_threads, after, activation, pooled)()
     workspace.release(mark)
@@ -206,18 +207,21 @@ def forward_call(
     pooled: Pooled | None = None,
     prepared: Prepared | None = None,
 ) -> Call:
-    """What `forward` runs, for arrays that are not empty. Its scratch is taken from the workspace.
+    """What `forward` runs. Its scratch is taken from the workspace.
 
     `prepared` keeps what follows from kernels alone: with it the call may be run many times.
     """
-    same_shape("convolution", "kernel", kernel, (view.KH, view.KW, x.shape[3] // groups, y.shape[3]))
+    pool, winner = (None, None) if pooled is None else (pooled.view, pooled.winner)
+    plan = planned(x.shape, y.shape[3], view, groups, x.dtype, n_threads, pool)
+    same_shape("convolution", "kernel", kernel, plan.kernel_shape)
     if bias is not None:
         same_shape("convolution", "bias", bias, y.shape[3:])
-    if _winograd.suits(kernel, view, groups):
-        return _winograd.forward_call(
-            x, kernel, bias, y, view, workspace, n_threads, after, activation, pooled, prepared
-        )
-    return _direct.forward_call(x, kernel, bias, y, view, groups, workspace, n_threads, after, activation, pooled)
+    if prepared is not None:
+        if id(kernel) not in prepared:
+            prepared[id(kernel)] = plan.prepared(kernel)
+        kernel = prepared[id(kernel)]
+    scratch = workspace.take((plan.forward_scratch,), x.dtype)
+    return partial(plan.forward, x, kernel, bias, y, after, winner, activation, scratch)
 
 
 def backward(
@@ -234,20 +238,13 @@ def backward(
     pooled: Pooled | None = None,
 ) -> None:
     """Add to `dkernel` and `dbias`, write `dx`; None for those not wanted. `dy` is that of the pool, if any."""
-    if not len(x):
-        return
-    behind, OC = view if pooled is None else pooled.view, kernel.shape[-1]
-    same_shape("convolution", "kernel", kernel, (view.KH, view.KW, x.shape[3] // groups, OC))
-    same_shape("convolution", "dy", dy, (len(x), behind.OH, behind.OW, OC))
-    if dkernel is not None:
-        same_shape("convolution", "the gradient of kernel", dkernel, kernel.shape)
+    pool, winner = (None, None) if pooled is None else (pooled.view, pooled.winner)
+    plan = planned(x.shape, kernel.shape[3], view, groups, x.dtype, n_threads, pool)
+    same_shape("convolution", "dy", dy, plan.output_shape)
+    mark = workspace.mark()
+    scratch = workspace.take((plan.backward_scratch,), x.dtype)
     if dbias is not None:
-        _direct.backward_bias(dy, dbias, workspace, n_threads)
-    if _winograd.suits(kernel, view, groups):
-        if dkernel is not None or dx is not None:
-            _winograd.backward(x, dy, kernel, dkernel, dx, view, workspace, n_threads, pooled)
-        return
-    if dkernel is not None:
-        _direct.backward_kernel(x, dy, dkernel, view, groups, workspace, n_threads, pooled)
-    if dx is not None:
-        _direct.backward_input(dy, kernel, dx, view, groups, workspace, n_threads, pooled)
+        plan.backward_bias(dy, dbias, scratch)
+    if dkernel is not None or dx is not None:
+        plan.backward(x, dy, kernel, dkernel, dx, winner, scratch)
+    workspace.release(mark)

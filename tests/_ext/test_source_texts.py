@@ -1,4 +1,4 @@
-"""What holds for the compiled modules' sources as texts."""
+"""What holds for the compiled modules' sources as texts; test_plans.py has plans, which look at their arrays."""
 
 import re
 from pathlib import Path
@@ -12,13 +12,7 @@ DEFINITION = re.compile(r"^def (\w+)\((.*?)\):$", re.MULTILINE | re.DOTALL)
 ARRAY = re.compile(r"(?:const )?\w+\[[:, 1]+\] (\w+)( not None)?\s*(?:[,=)#\n]|$)")
 # arrays that may be missing: everything else refuses None, which a loop would follow into nowhere
 OPTIONAL = {
-    ("conv", "forward"): {"bias", "after", "winner"},
-    ("conv_gradient", "backward_kernel"): {"winner"},
-    ("conv_input", "backward_input"): {"winner"},
-    ("dense", "forward"): {"bias", "after"},
     ("pointwise", "add"): {"after"},
-    ("conv_winograd", "forward"): {"bias", "after", "winner"},
-    ("conv_winograd", "backward"): {"winner", "dkernel", "dx"},
 }
 
 
@@ -34,4 +28,4 @@ def test_arrays_of_kernels_refuse_none():
             if missing:
                 optional[source.stem, name] = missing
     assert optional == OPTIONAL
-    assert arrays > 80
+    assert arrays > 50

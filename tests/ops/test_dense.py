@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from isa import FUSED, LEVELS, load
 from numpy.testing import assert_allclose, assert_array_equal
+from plans import scratch_of
 
 from pyconvx._ext import dense, pointwise
 
@@ -26,12 +27,13 @@ def run(kernels, shape, N, dtype, n_threads):
     bias, dw = rng(3).normal(size=outputs).astype(dtype), rng(4).normal(size=shape).astype(dtype)
     y, dx = np.full_like(dy, np.nan), np.full_like(x, np.nan)
 
-    def scratch(function, *threads):
-        return np.full(function(N, inputs, outputs, x.itemsize, *threads), np.nan, dtype)
-
-    kernels.forward(x, w, bias, y, None, None, scratch(kernels.forward_scratch), n_threads)
-    kernels.backward_input(dy, w, dx, scratch(kernels.backward_input_scratch, n_threads), n_threads)
-    kernels.backward_weights(x, dy, dw, scratch(kernels.backward_weights_scratch), n_threads)
+    forward, input_gradient, weight_gradient = (
+        plan(N, inputs, outputs, x.itemsize, n_threads)
+        for plan in (kernels.DenseForward, kernels.DenseInput, kernels.DenseWeights)
+    )
+    forward.run(x, w, bias, y, None, None, scratch_of(forward.scratch, dtype))
+    input_gradient.run(dy, w, dx, scratch_of(input_gradient.scratch, dtype))
+    weight_gradient.run(x, dy, dw, scratch_of(weight_gradient.scratch, dtype))
     return (x, w, dy, bias), (y, dx, dw)
 
 
@@ -61,11 +63,12 @@ def test_threads_levels_and_numpy(shape, N, dtype):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_row_does_not_know_its_batch(shape, dtype):
     (x, w, dy, bias), (y, dx, _) = run(dense, shape, 300, dtype, 2)
-    scratch = np.empty(1_000_000, dtype)
+    scratch = np.empty(1_000_000, dtype)  # more than necessary
     for rows in (slice(0, 1), slice(7, 9), slice(20, 27), slice(100, 125)):
         some, gradient = np.full_like(y[rows], np.nan), np.full_like(dx[rows], np.nan)
-        dense.forward(x[rows], w, bias, some, None, None, scratch, 1)
-        dense.backward_input(dy[rows], w, gradient, scratch, 1)
+        sizes = (len(some), *shape, x.itemsize, 1)
+        dense.DenseForward(*sizes).run(x[rows], w, bias, some, None, None, scratch)
+        dense.DenseInput(*sizes).run(dy[rows], w, gradient, scratch)
         assert_array_equal(some, y[rows])
         assert_array_equal(gradient, dx[rows])
 
@@ -83,16 +86,18 @@ def test_sums_run_in_the_order_of_inputs(level, dtype):
         # a product of one term onto what is there: dw += x^T dy with a sample for an input
         for row in range(2):
             total = by_parts[row : row + 1]
-            kernels.backward_weights(column[row : row + 1], one, total, np.empty(64, dtype), 1)
+            plan = kernels.DenseWeights(1, 1, 16, x.itemsize, 1)
+            plan.run(column[row : row + 1], one, total, scratch_of(plan.scratch, dtype))
     assert_array_equal(y, by_parts)
 
 
-def test_activation_behind():
+def test_activation_after():
     x, w = rng(0).normal(size=(5, 20)), rng(1).normal(size=(20, 9))
-    y, after, f = np.empty((5, 9)), np.empty((5, 9)), pointwise.capsule("tanh")
-    scratch = np.empty(dense.forward_scratch(5, 20, 9, 8))
-    dense.forward(x, w, None, y, after, f, scratch, 2)
+    y, activated, f = np.empty((5, 9)), np.empty((5, 9)), pointwise.capsule("tanh")
+    plan = dense.DenseForward(5, 20, 9, 8, 2)
+    scratch = np.empty(plan.scratch)
+    plan.run(x, w, None, y, activated, f, scratch)
     assert_allclose(y, x @ w, rtol=1e-13, atol=1e-13)
-    assert_allclose(after, np.tanh(x @ w), rtol=1e-13, atol=1e-13)
-    dense.forward(x, w, None, y, y, f, scratch, 2)
-    assert_array_equal(y, after)
+    assert_allclose(activated, np.tanh(x @ w), rtol=1e-13, atol=1e-13)
+    plan.run(x, w, None, y, y, f, scratch)
+    assert_array_equal(y, activated)

@@ -1,7 +1,7 @@
 """Convolutions through Winograd's F(2x2, 3x3), forward and backward, in both precisions.
 
-The chooser, `suits`, keeps float64 and small layers on the direct way. Most tests call the functions below it,
-so any shape and float64 go through these kernels too. Transforms add and halve: on small whole numbers all sums
+The chooser, `suits`, keeps float64 and small layers on the direct way. Most tests leave it no choice, so that any
+shape and float64 go through these kernels too. Transforms add and halve: on small whole numbers all sums
 are exact, and results equal the oracle's. Every array that a kernel may read or write first holds NaN.
 """
 
@@ -14,12 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from levels import on_each_level
+from plans import plan_by, scratch_of
 
 from pyconvx import activations, ops
-from pyconvx._core.workspace import Workspace
 from pyconvx._ext import pointwise
-from pyconvx.ops import _winograd
-from pyconvx.ops._direct import Pooled
 from pyconvx.ops.geometry import window
 
 DTYPES = [np.float32, np.float64]
@@ -29,13 +27,6 @@ CHANNELS = [(1, 1), (5, 16), (16, 33), (20, 5), (33, 48), (48, 64), (64, 20), (1
 SIZES = [(2, 3, 3), (1, 4, 5), (3, 6, 4), (17, 5, 3), (40, 4, 4), (2, 7, 8)]
 # where the kernel's gradient is large, threads own channels; and where the kernel is, the input's gradient too
 WAYS = [(1, 16, 16), (1, 96, 96), (1, 130, 150), (2, 16, 600), (33, 9, 33)]
-
-
-class Fresh(Workspace):
-    """Each array in memory of its own, where nothing stands behind it, full of NaN."""
-
-    def take(self, shape, dtype):
-        return np.full(shape, np.nan, dtype)
 
 
 def data(shape, OC, padding=0, dtype=np.float64, pool=None, whole=False, seed=0):
@@ -48,28 +39,34 @@ def data(shape, OC, padding=0, dtype=np.float64, pool=None, whole=False, seed=0)
         values.flags.writeable = False
         return values
 
-    view = window("test", shape[1:3], (3, 3), padding=padding)
-    over = None if pool is None else window("test", (view.OH, view.OW), pool, stride=pool)
-    out = view if over is None else over
+    taps = window("test", shape[1:3], (3, 3), padding=padding)
+    over = None if pool is None else window("test", (taps.OH, taps.OW), pool, stride=pool)
+    out = taps if over is None else over
     arrays = draw(*shape), draw(3, 3, shape[3], OC), draw(OC), draw(shape[0], out.OH, out.OW, OC)
-    return SimpleNamespace(**dict(zip(("x", "kernel", "bias", "dy"), arrays, strict=True)), view=view, over=over)
+    return SimpleNamespace(**dict(zip(("x", "kernel", "bias", "dy"), arrays, strict=True)), window=taps, over=over)
+
+
+def planned(d, threads, pool):
+    return plan_by("winograd", d.x.shape, d.kernel.shape[3], d.window, 1, d.x.dtype, threads, pool)
 
 
 def forward(d, threads=1, function=None, in_place=False, prepared=None):
     """The map or its maxima, f of them, and the winners."""
     y = np.full_like(d.dy, np.nan)
-    after = None if function is None else y if in_place else np.full_like(y, np.nan)
-    pooled = None if d.over is None else Pooled(np.full(y.shape, 255, np.uint8), d.over)
-    capsule = getattr(function, "capsule", None)
-    _winograd.forward_call(d.x, d.kernel, d.bias, y, d.view, Fresh(), threads, after, capsule, pooled, prepared)()
-    return y, after, None if pooled is None else pooled.winner
+    activated = None if function is None else y if in_place else np.full_like(y, np.nan)
+    winner = None if d.over is None else np.full(y.shape, 255, np.uint8)
+    plan = planned(d, threads, d.over)
+    kernel, capsule = d.kernel if prepared is None else prepared, getattr(function, "capsule", None)
+    scratch = scratch_of(plan.forward_scratch, y.dtype)
+    plan.forward(d.x, kernel, d.bias, y, activated, winner, capsule, scratch)
+    return y, activated, winner
 
 
 def backward(d, threads=1, winner=None, wanted=(True, True)):
     """The gradient of the kernel, added to ones, and of the input."""
     dkernel, dx = np.ones_like(d.kernel) if wanted[0] else None, np.full_like(d.x, np.nan) if wanted[1] else None
-    pooled = None if winner is None else Pooled(winner, d.over)
-    _winograd.backward(d.x, d.dy, d.kernel, dkernel, dx, d.view, Fresh(), threads, pooled)
+    plan = planned(d, threads, None if winner is None else d.over)
+    plan.backward(d.x, d.dy, d.kernel, dkernel, dx, winner, scratch_of(plan.backward_scratch, d.x.dtype))
     return dkernel, dx
 
 
@@ -79,7 +76,7 @@ def same_bits(*groups):
 
 
 def sides(d):
-    return {"padding": ((d.view.top, d.view.bottom), (d.view.left, d.view.right))}
+    return {"padding": ((d.window.top, d.window.bottom), (d.window.left, d.window.right))}
 
 
 def check_gradients(d, dy, reference, winner=None):
@@ -123,9 +120,9 @@ def test_with_a_pool(C, OC, pool):
         expected, argmax = oracle.max_pool2d(plane, pool, pool)
         np.testing.assert_array_equal(y, expected)
         rows = pool[0] * np.arange(d.over.OH)[:, None, None] + winner // pool[1]
-        places = rows * d.view.OW + pool[1] * np.arange(d.over.OW)[:, None] + winner % pool[1]
+        places = rows * d.window.OW + pool[1] * np.arange(d.over.OW)[:, None] + winner % pool[1]
         np.testing.assert_array_equal(places, argmax)
-        slopes = np.zeros((N, d.view.OH * d.view.OW, OC))
+        slopes = np.zeros((N, d.window.OH * d.window.OW, OC))
         np.put_along_axis(slopes, argmax.reshape(N, -1, OC), d.dy.reshape(N, -1, OC), axis=1)
         check_gradients(d, slopes.reshape(plane.shape), oracle, winner)
 
@@ -141,8 +138,8 @@ def test_activations(name, pool, dtype):
         y, _, winner = forward(d)
         expected = np.empty_like(y)
         pointwise.forward(function.capsule, y.reshape(-1), expected.reshape(-1), 1)
-        kept, after, again = forward(d, function=function)
-        same_bits((y, expected), (kept, after))
+        before, activated, again = forward(d, function=function)
+        same_bits((y, expected), (before, activated))
         same_bits((expected,), (forward(d, function=function, in_place=True)[0],))
         np.testing.assert_array_equal(winner, again)
 
@@ -166,7 +163,7 @@ def test_not_finite(pool, value):
         seen = np.isnan(expected)
         if np.isnan(value):
             np.testing.assert_array_equal(np.isnan(y), seen)
-            first = argmax // d.view.OW % 2 * 2 + argmax % d.view.OW % 2
+            first = argmax // d.window.OW % 2 * 2 + argmax % d.window.OW % 2
             np.testing.assert_array_equal(winner[seen], first[seen])
         assert np.isfinite(y[~seen]).all()
         assert seen.sum() in (0, 20, 40, 80)
@@ -220,11 +217,10 @@ def test_thread_counts_agree(N, C, OC, pool, dtype):
 @pytest.mark.parametrize("pool", [None, (2, 2), (3, 2)], ids=str)
 def test_prepared_kernels(pool):
     """A kernel that was transformed before is taken as it is."""
-    d, prepared = data((2, 9, 8, 20), 33, "same", np.float32, pool), {}
-    y = forward(d)[0]
+    d = data((2, 9, 8, 20), 33, "same", np.float32, pool)
+    y, prepared = forward(d)[0], planned(d, 1, d.over).prepared(d.kernel)
     same_bits((y,), (forward(d, prepared=prepared)[0],), (forward(d, prepared=prepared)[0],))
-    (U,) = prepared.values()
-    U *= 2
+    prepared *= 2
     d.bias = d.bias * 2
     same_bits((2 * y,), (forward(d, prepared=prepared)[0],))
 

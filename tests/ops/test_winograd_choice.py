@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 from nets import RELU, pictures, trainer
+from plans import convolved, plan_by
 
 from pyconvx import ops
-from pyconvx._core.workspace import Workspace
 from pyconvx.layers import Conv2D, Dense, Flatten, MaxPool2D, Residual
 from pyconvx.network import Network
-from pyconvx.ops import _direct, _winograd
+from pyconvx.ops import _winograd, convolution
 from pyconvx.ops.geometry import window
 from pyconvx.solvers import SGD
 
@@ -26,7 +26,7 @@ def test_error(C, monkeypatch):
         return ops.conv2d(x, kernel, padding="same"), *ops.conv2d_backward(dy, x, kernel, padding="same")[:2]
 
     ours, exact = results(np.float32), results(np.float64)
-    monkeypatch.setattr(_winograd, "suits", lambda *shapes: False)
+    monkeypatch.setattr(_winograd, "suits", lambda *sizes: False)
     for got, direct, true in zip(ours, results(np.float32), exact, strict=True):
         error, usual = got - true, direct - true
         assert error.std() < min(1.1 * usual.std(), 1e-6 * true.std())
@@ -50,9 +50,8 @@ def test_chooser(case):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((5, 8, 7, C)).astype(dtype)
     kernel = rng.standard_normal((*size, C // groups, OC)).astype(dtype)
-    view = window("test", (8, 7), size, **options)
-    direct = np.empty((5, view.OH, view.OW, OC), dtype)
-    _direct.forward_call(x, kernel, None, direct, view, groups, Workspace(), 1, None, None, None)()
+    taps = window("test", (8, 7), size, **options)
+    direct = convolved(plan_by("direct", x.shape, OC, taps, groups, dtype, 1), x, kernel)
     for n, threads in itertools.product((1, 5), (1, 2)):
         y = ops.conv2d(x[:n], kernel, **options, groups=groups, n_threads=threads)
         assert (y.tobytes() != direct[:n].tobytes()) == (case in SUITED)
@@ -65,11 +64,11 @@ def test_chooser(case):
     ((20, 6), ((0, 2), (3, 0)), True),
 ])  # fmt: skip
 def test_small_maps_go_where_less_is_multiplied(size, padding, suited):
-    view = window("test", size, (3, 3), padding=padding)
+    taps = window("test", size, (3, 3), padding=padding)
     direct = ops.conv2d(np.ones((1, *size, 1)), np.ones((3, 3, 1, 1)), padding=padding).sum()
-    tiles = -(-view.OH // 2) * -(-view.OW // 2)
+    tiles = -(-taps.OH // 2) * -(-taps.OW // 2)
     assert (direct / (16 * tiles) >= 1.3) == suited
-    assert _winograd.suits(np.zeros((3, 3, 16, 16), np.float32), view, 1) == suited
+    assert _winograd.suits(taps, 16, 16, 1, 4) == suited
 
 
 LAYERS = (
@@ -90,7 +89,9 @@ def test_a_network_learns_the_same(monkeypatch):
         return network.buffer - start
 
     step = learned()
-    monkeypatch.setattr(_winograd, "suits", lambda *shapes: False)
+    monkeypatch.setattr(_winograd, "suits", lambda *sizes: False)
+    convolution.planned.cache_clear()
     expected = learned()
+    convolution.planned.cache_clear()
     assert step.tobytes() != expected.tobytes()
     np.testing.assert_allclose(step, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

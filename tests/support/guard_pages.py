@@ -12,6 +12,7 @@ import mmap
 from collections import defaultdict
 from contextlib import contextmanager
 from functools import wraps
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -66,14 +67,14 @@ def guarded(arrays, at_end):
         _spare[len(memory) // PAGE].append(memory)
 
 
-def fence(kernel, module):
+def fence(kernel, module, name):
     """The kernel, run at both ends of its memory."""
 
     @wraps(kernel)
     def call(*arguments):
         arrays = [a for a in arguments if isinstance(a, np.ndarray)]
         if arrays:
-            seen.add((module, kernel.__name__, *sorted({a.dtype.name for a in arrays})))
+            seen.add((module, name, *sorted({a.dtype.name for a in arrays})))
         results = []
         for at_end in (False, True) if arrays else (True,):
             with guarded(arrays, at_end) as copies:
@@ -82,27 +83,54 @@ def fence(kernel, module):
                 for array in arrays:
                     if at_end and array.flags.writeable:
                         np.copyto(array, copies[id(array)])
-        assert results[0] == results[-1], (kernel.__name__, [a.shape for a in arrays])
+        assert results[0] == results[-1], (module, name, [a.shape for a in arrays])
         return value
 
     return call
 
 
+def methods(plan):
+    """The names of what a plan can run."""
+    return [name for name in dir(plan) if not name.startswith("_") and callable(getattr(plan, name))]
+
+
+def fence_plan(plan, module):
+    """A plan whose methods run at both ends of their memory."""
+
+    def make(*sizes):
+        made = plan(*sizes)
+        runs = {name: fence(getattr(made, name), module, f"{plan.__name__}.{name}") for name in methods(plan)}
+        others = {name: getattr(made, name) for name in dir(made) if not name.startswith("_") and name not in runs}
+        return SimpleNamespace(**others, **runs)
+
+    make.plan = plan
+    return make
+
+
 for _name in KERNELS:
     _module = importlib.import_module(f"pyconvx._ext.{_name}")
     for _function, _kernel in list(vars(_module).items()):
-        if callable(_kernel) and not _function.startswith("_"):
-            setattr(_module, _function, fence(_kernel, _name))
+        if isinstance(_kernel, type):
+            setattr(_module, _function, fence_plan(_kernel, _name))
+        elif callable(_kernel) and not _function.startswith("_"):
+            setattr(_module, _function, fence(_kernel, _name, _function))
+
+
+def forms(kernel):
+    """(what is appended to the name, types) of everything that a kernel or a plan can be called with."""
+    types = {"float": "float32", "double": "float64", "uint8_t": "uint8", "int32_t": "int32"}
+    if hasattr(kernel, "plan"):
+        yield from ((f".{name}", {kind}) for name in methods(kernel.plan) for kind in ("float32", "float64"))
+    for form in getattr(getattr(kernel, "__wrapped__", None), "__signatures__", ()):
+        yield "", {types[t] for t in form.split("|")}
 
 
 def unseen():
     """Kernels that were not called in one of their forms, float32 or float64 and so on."""
-    types = {"float": "float32", "double": "float64", "uint8_t": "uint8", "int32_t": "int32"}
     missing = []
     for name in KERNELS:
         for function, kernel in vars(importlib.import_module(f"pyconvx._ext.{name}")).items():
-            calls = [set(call[2:]) for call in seen if call[:2] == (name, function)]
-            for form in getattr(getattr(kernel, "__wrapped__", None), "__signatures__", ()):
-                if not any(calls_types >= {types[t] for t in form.split("|")} for calls_types in calls):
-                    missing.append((name, function, form))
+            for method, types in forms(kernel):
+                if not any(call[:2] == (name, function + method) and set(call[2:]) >= types for call in seen):
+                    missing.append((name, function + method, *sorted(types)))
     return missing

@@ -7,15 +7,13 @@ import itertools
 
 import numpy as np
 from nets import MIXED, PLAIN, RELU, outputs, passes, pictures, trainer
+from plans import plan_by, scratch_of
 
 from pyconvx import activations, ops, solvers
 from pyconvx._core import threads as _threads
-from pyconvx._core.workspace import Workspace
 from pyconvx._ext import pointwise, random, training
 from pyconvx.layers import AvgPool2D, BatchNorm, Conv2D, Dense, DepthwiseConv2D, Flatten, MaxPool2D
 from pyconvx.network import Network
-from pyconvx.ops import _winograd
-from pyconvx.ops._direct import Pooled
 from pyconvx.ops.geometry import window
 
 DTYPES = (np.float32, np.float64)
@@ -50,14 +48,17 @@ def convolution(dtype, threads, size, taps, C, OC, groups, options):
 
 def winograd(dtype, threads, C, OC, pooled):
     """The same through Winograd's transform, which small layers and double precision do without."""
-    view = window("winograd", (7, 6), (3, 3), padding=1)
+    taps = window("winograd", (7, 6), (3, 3), padding=1)
+    pool = window("winograd", (7, 6), (2, 2), stride=2) if pooled else None
+    plan = plan_by("winograd", (3, 7, 6, C), OC, taps, 1, dtype, threads, pool)
     x, kernel = numbers(3, 7, 6, C, dtype=dtype), numbers(3, 3, C, OC, dtype=dtype)
-    y, over = np.empty((3, 7, 6, OC), dtype), None
-    if pooled:
-        y = y[:, :3, :3].copy()
-        over = Pooled(np.empty(y.shape, np.uint8), window("winograd", (7, 6), (2, 2), stride=2))
-    _winograd.forward_call(x, kernel, None, y, view, Workspace(), threads, None, None, over, None)()
-    _winograd.backward(x, y, kernel, np.zeros_like(kernel), np.empty_like(x), view, Workspace(), threads, over)
+    y = np.empty(plan.output_shape, dtype)
+    winner = np.empty(y.shape, np.uint8) if pooled else None
+    scratch = scratch_of(plan.forward_scratch, dtype)
+    for weights in (kernel, plan.prepared(kernel)):
+        plan.forward(x, weights, None, y, None, winner, None, scratch)
+    dkernel, dx, scratch = np.zeros_like(kernel), np.empty_like(x), scratch_of(plan.backward_scratch, dtype)
+    plan.backward(x, y, kernel, dkernel, dx, winner, scratch)
 
 
 def pools(dtype, threads, C):

@@ -16,6 +16,8 @@ PREAMBLE = """
 import os, sys, threading
 import numpy as np
 from pyconvx._ext import conv, pointwise, pool, random, training
+from pyconvx.ops.geometry import window
+taps = window("fault", (9, 9), (3, 3))
 relu, room = pointwise.capsule("relu"), np.zeros(40_001)
 x, y = room[:-1], room[1:]
 """
@@ -32,7 +34,7 @@ pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), 5), np.ones((1, 4, 1)
         "pointwise.forward(relu, x[:500], np.empty(499), 1)": "WRITE of size",
     },
     "undefined": {
-        "conv.forward_scratch(1, 9, 9, 1, 1 << 40, 1 << 40, *[1] * 16)": "signed integer overflow",
+        "conv.ConvForward((1, 9, 9, 1 << 40), 1 << 40, taps, 1, None, 8, 1)": "signed integer overflow",
         "random.dropout(np.ones((1, 9)), np.zeros(1, np.uint64), 1e9, np.ones((1, 9)), 1)": "outside the range",
     },
     "thread": {

@@ -1,5 +1,6 @@
 """Windows over images: the sizes that the convolution loops take, and which taps and positions see data."""
 
+
 cdef struct Geometry:
     # A convolution as the loops see it: image -> out. Forward reads x and writes y; a phase of dx reads dy.
     Py_ssize_t N, H, W, C             # image
@@ -12,17 +13,42 @@ cdef struct Geometry:
     bint depthwise
 
 
-cdef inline Geometry forward_geometry(
-        Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t OH, Py_ssize_t OW, Py_ssize_t OC,
-        Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t top, Py_ssize_t left,
-        Py_ssize_t dilation_h, Py_ssize_t dilation_w, Py_ssize_t groups) noexcept nogil:
-    """The geometry of y = x * kernel."""
+cdef struct Pool:
+    # A max pool after a convolution: its windows, their taps, the step between them, and channels. Without a pool
+    # each window is a single cell of the map.
+    Py_ssize_t PH, PW, KH, KW, stride_h, stride_w, C
+    Py_ssize_t columns                # of the map: those that the windows see, unless a kernel computes all
+
+
+cdef inline Py_ssize_t covered(Py_ssize_t windows, Py_ssize_t K, Py_ssize_t stride) noexcept nogil:
+    """Rows or columns from the first window's beginning to the last one's end."""
+    return (windows - 1) * stride + K
+
+
+cdef inline bint has_taps(const Pool *pool) noexcept nogil:
+    """Whether there is a pool at all."""
+    return pool.KH * pool.KW > 1
+
+
+cdef inline Pool pool_of(window, pool, Py_ssize_t filters) except *:
+    """The pool, a `pyconvx.ops.geometry.Window` or None, after a convolution's window."""
+    if pool is None:
+        return Pool(window.OH, window.OW, 1, 1, 1, 1, filters, window.OW)
+    return Pool(pool.OH, pool.OW, pool.KH, pool.KW, pool.stride_h, pool.stride_w, filters,
+                covered(pool.OW, pool.KW, pool.stride_w))
+
+
+cdef inline Geometry geometry_of(input_shape, window, Py_ssize_t groups, const Pool *pool) except *:
+    """The geometry of y = x * kernel for x of shape (N, H, W, C): the cells of the map that the pool sees."""
     cdef Geometry g
-    g.N, g.H, g.W, g.C, g.OH, g.OW, g.OC, g.KH, g.KW = N, H, W, C, OH, OW, OC, KH, KW
-    g.stride_h, g.stride_w, g.dilation_h, g.dilation_w = stride_h, stride_w, dilation_h, dilation_w
-    g.h0, g.w0, g.groups = -top, -left, groups
-    g.out_n, g.out_row, g.out_col = OH * OW * OC, OW * OC, OC
-    g.depthwise = groups > 1 and groups == C and OC == C
+    g.N, g.H, g.W, g.C = input_shape
+    g.OH, g.OW = covered(pool.PH, pool.KH, pool.stride_h), covered(pool.PW, pool.KW, pool.stride_w)
+    g.OC, g.KH, g.KW, g.groups = pool.C, window.KH, window.KW, groups
+    g.stride_h, g.stride_w, g.dilation_h, g.dilation_w = (
+        window.stride_h, window.stride_w, window.dilation_h, window.dilation_w)
+    g.h0, g.w0 = -window.top, -window.left
+    g.out_n, g.out_row, g.out_col = g.OH * g.OW * g.OC, g.OW * g.OC, g.OC
+    g.depthwise = groups > 1 and groups == g.C and g.OC == g.C
     return g
 
 
@@ -50,7 +76,7 @@ cdef inline Span whole_windows(Py_ssize_t before, Py_ssize_t extent, Py_ssize_t 
 
 
 cdef inline Span taps_inside(Py_ssize_t origin, Py_ssize_t dilation, Py_ssize_t K, Py_ssize_t size) noexcept nogil:
-    """Taps that lie inside the image when the first one stands at `origin`."""
+    """Taps that lie inside the image if the first one is at `origin`."""
     cdef Span span
     span.first = min(K, (dilation - 1 - origin) // dilation) if origin < 0 else 0
     span.end = 0 if origin >= size else min(K, (size - 1 - origin) // dilation + 1)

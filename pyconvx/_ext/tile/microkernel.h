@@ -46,7 +46,7 @@ typedef struct {
     ptrdiff_t a_m;           /* stride of A from one row of the tile to the next */
     ptrdiff_t c_m;           /* stride of C likewise */
     ptrdiff_t s_m;           /* stride of the start values; 0 repeats one row (a bias) */
-} product;
+} tile_args;
 
 #define REAL float
 #define NAME(name) name##_float

@@ -5,17 +5,17 @@ from pyconvx._ext.tuning cimport TILE_NARROW_MAP_PIXELS, TILE_NARROW_VECTORS, TI
 
 cdef extern from "tile/microkernel.h" nogil:
     Py_ssize_t VECTOR_BYTES
-    ctypedef struct product:
+    ctypedef struct tile_args:
         Py_ssize_t T, R, Q
         Py_ssize_t a_t, a_r, a_q
         Py_ssize_t b_t, b_r, b_q
         Py_ssize_t a_m, c_m, s_m
-    void product_rows_float(const product *p, const float *A, const float *B, const float *S, float *C,
+    void product_rows_float(const tile_args *p, const float *A, const float *B, const float *S, float *C,
                             Py_ssize_t rows, Py_ssize_t lanes, Py_ssize_t vectors)
-    void product_rows_double(const product *p, const double *A, const double *B, const double *S, double *C,
+    void product_rows_double(const tile_args *p, const double *A, const double *B, const double *S, double *C,
                              Py_ssize_t rows, Py_ssize_t lanes, Py_ssize_t vectors)
 
-cdef inline void product_rows(const product *p, const real *A, const real *B, const real *S, real *C,
+cdef inline void product_rows(const tile_args *p, const real *A, const real *B, const real *S, real *C,
                               Py_ssize_t rows, Py_ssize_t lanes, Py_ssize_t vectors) noexcept nogil:
     """C = S + A B for `rows` rows and `lanes` columns; see microkernel.h."""
     if real is float:

@@ -1,7 +1,7 @@
 """Tiles of Winograd's F(2x2, 3x3): where they lie in a batch, and the transform of each from and to its arrays.
 
 The map is cut into tiles of 2x2 outputs, each seen through a patch of 4x4 pixels. What lies in the padding or
-beyond the map is zero; channels are counted up to whole vectors, with zeros behind the real ones. winograd.h
+beyond the map is zero; channels are counted up to whole vectors, with zeros after the real ones. winograd.h
 has the formulas.
 """
 
@@ -9,7 +9,9 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
 from pyconvx._ext.common.real cimport real
+from pyconvx._ext.convolution.windows cimport Geometry
 from pyconvx._ext.tile.microkernel cimport VECTOR_BYTES
+from pyconvx._ext.tuning cimport WINOGRAD_FEWEST_TILES, WINOGRAD_THREAD_BYTES
 
 cdef extern from "winograd/winograd.h" nogil:
     void winograd_input_float(const float *d, Py_ssize_t row, Py_ssize_t column, float *V, Py_ssize_t step,
@@ -41,7 +43,8 @@ cdef enum:
     PRODUCTS = 16             # of a tile
 
 
-cdef struct Geometry:
+cdef struct TileGrid:
+    # A 3x3 convolution's map as tiles of 2x2 outputs
     Py_ssize_t N, H, W, C, OH, OW, OC
     Py_ssize_t top, left
     Py_ssize_t rows, columns, tiles       # of tiles: rows and columns of a sample, all of a sample
@@ -50,24 +53,28 @@ cdef struct Geometry:
     bint pooled                           # y is the maxima of the tiles
 
 
-cdef inline Geometry geometry(Py_ssize_t N, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t OH, Py_ssize_t OW,
-                              Py_ssize_t OC, Py_ssize_t top, Py_ssize_t left, bint pooled,
-                              Py_ssize_t itemsize) noexcept nogil:
-    """Sizes; pooled, OH and OW are those of the maxima, and the map is cut to what they see."""
-    cdef Geometry g
-    g.N, g.H, g.W, g.C, g.OC, g.top, g.left, g.pooled = N, H, W, C, OC, top, left, pooled
-    g.OH, g.OW = (2 * OH, 2 * OW) if pooled else (OH, OW)
+cdef inline TileGrid tile_grid(const Geometry *f, bint pooled, Py_ssize_t itemsize) noexcept nogil:
+    """Cut the map of a 3x3 convolution into tiles; `pooled` ones, whose maxima are wanted, lie inside the map."""
+    cdef TileGrid g
+    g.N, g.H, g.W, g.C, g.OC, g.OH, g.OW = f.N, f.H, f.W, f.C, f.OC, f.OH, f.OW
+    g.top, g.left, g.pooled = -f.h0, -f.w0, pooled
     g.rows, g.columns = (g.OH + 1) // 2, (g.OW + 1) // 2
     g.tiles = g.rows * g.columns
     g.lanes = VECTOR_BYTES // itemsize
-    g.inputs = (C + g.lanes - 1) // g.lanes * g.lanes
-    g.outputs = (OC + g.lanes - 1) // g.lanes * g.lanes
+    g.inputs = (g.C + g.lanes - 1) // g.lanes * g.lanes
+    g.outputs = (g.OC + g.lanes - 1) // g.lanes * g.lanes
     return g
 
 
 cdef inline Py_ssize_t step_of(Py_ssize_t tiles, Py_ssize_t channels) noexcept nogil:
-    """Distance of a tile's products: a cache line more than a power of two, so that they share no cache set."""
+    """Return the distance of a tile's products: not a power of two, so that they do not share a cache set."""
     return tiles * channels + 16
+
+
+cdef inline Py_ssize_t tiles_at_once(const TileGrid *g, Py_ssize_t itemsize) noexcept nogil:
+    """Tiles whose products stay in cache; more with a kernel that does not, so that it is read less often."""
+    cdef Py_ssize_t size = max(WINOGRAD_THREAD_BYTES, PRODUCTS * g.C * g.outputs * itemsize // 2)
+    return max(WINOGRAD_FEWEST_TILES, size // (PRODUCTS * (g.inputs + g.outputs) * itemsize))
 
 
 cdef struct Tile:
@@ -76,8 +83,8 @@ cdef struct Tile:
     bint patch_inside, cells_inside
 
 
-cdef inline Tile tile_at(const Geometry *g, Py_ssize_t i) noexcept nogil:
-    """Tile i of the batch."""
+cdef inline Tile tile_at(const TileGrid *g, Py_ssize_t i) noexcept nogil:
+    """Return tile i of the batch."""
     cdef Tile tile
     tile.n = i // g.tiles
     tile.oh, tile.ow = 2 * (i % g.tiles // g.columns), 2 * (i % g.tiles % g.columns)
@@ -88,19 +95,19 @@ cdef inline Tile tile_at(const Geometry *g, Py_ssize_t i) noexcept nogil:
     return tile
 
 
-cdef inline void input_tile(const Geometry *g, const real *x, Py_ssize_t i, Py_ssize_t first, Py_ssize_t end,
-                            real *V, Py_ssize_t step, real *spare) noexcept nogil:
-    """V of tile i, vectors first..end of the channels; what lies in the padding is zero."""
+cdef inline void input_tile(const TileGrid *g, const real *x, Py_ssize_t i, Py_ssize_t first, Py_ssize_t end,
+                            real *V, Py_ssize_t step, real *buffer) noexcept nogil:
+    """Write V of tile i, vectors first..end of the channels; what lies in the padding is zero."""
     cdef Tile tile = tile_at(g, i)
     cdef Py_ssize_t at = first * g.lanes, width = (end - first) * g.lanes, row = g.W * g.C, column = g.C, j, k
     cdef const real *source = x + ((tile.n * g.H + tile.h) * g.W + tile.w) * g.C + at
     if not tile.patch_inside:
-        memset(spare, 0, PRODUCTS * width * sizeof(real))
+        memset(buffer, 0, PRODUCTS * width * sizeof(real))
         for j in range(max(<Py_ssize_t> 0, -tile.h), min(<Py_ssize_t> 4, g.H - tile.h)):
             for k in range(max(<Py_ssize_t> 0, -tile.w), min(<Py_ssize_t> 4, g.W - tile.w)):
-                memcpy(spare + (4 * j + k) * width, source + j * row + k * column,
+                memcpy(buffer + (4 * j + k) * width, source + j * row + k * column,
                        min(width, g.C - at) * sizeof(real))
-        source, row, column = spare, 4 * width, width
+        source, row, column = buffer, 4 * width, width
     if real is float:
         winograd_input_float(source, row, column, V, step, end - first)
     else:
@@ -108,20 +115,20 @@ cdef inline void input_tile(const Geometry *g, const real *x, Py_ssize_t i, Py_s
 
 
 cdef inline pool_window window_of(Py_ssize_t channels) noexcept nogil:
-    """A tile's four outputs in a buffer of their own, as a pooling window."""
+    """Describe a tile's four outputs in a buffer as a pooling window."""
     cdef pool_window w
     w.row, w.column, w.rows, w.columns, w.first, w.next_row = 2 * channels, channels, 2, 2, 0, 2
     return w
 
 
-cdef inline void output_tile(const Geometry *g, const real *M, Py_ssize_t step, const real *bias, Py_ssize_t i,
-                             real *y, uint8_t *winner, real *spare) noexcept nogil:
-    """The outputs of tile i, or their maximum."""
+cdef inline void output_tile(const TileGrid *g, const real *M, Py_ssize_t step, const real *bias, Py_ssize_t i,
+                             real *y, uint8_t *winner, real *buffer) noexcept nogil:
+    """Write the outputs of tile i, or their maximum."""
     cdef Tile tile = tile_at(g, i)
     cdef real *target = y + ((tile.n * g.OH + tile.oh) * g.OW + tile.ow) * g.OC
     cdef Py_ssize_t row = g.OW * g.OC, column = g.OC, j, k
     cdef bint direct = tile.cells_inside and not g.pooled
-    cdef real *cells = target if direct else spare
+    cdef real *cells = target if direct else buffer
     cdef Py_ssize_t cell_row = row if direct else 2 * g.outputs, cell_column = column if direct else g.outputs
     if real is float:
         winograd_output_float(M, step, bias, cells, cell_row, cell_column, g.outputs // g.lanes)
@@ -129,50 +136,50 @@ cdef inline void output_tile(const Geometry *g, const real *M, Py_ssize_t step, 
         winograd_output_double(M, step, bias, cells, cell_row, cell_column, g.outputs // g.lanes)
     if g.pooled:
         if real is float:
-            pool_max_f32_u8(spare, window_of(g.outputs), y + i * g.OC, winner + i * g.OC, g.OC)
+            pool_max_f32_u8(buffer, window_of(g.outputs), y + i * g.OC, winner + i * g.OC, g.OC)
         else:
-            pool_max_f64_u8(spare, window_of(g.outputs), y + i * g.OC, winner + i * g.OC, g.OC)
+            pool_max_f64_u8(buffer, window_of(g.outputs), y + i * g.OC, winner + i * g.OC, g.OC)
     elif not direct:
         for j in range(min(<Py_ssize_t> 2, g.OH - tile.oh)):
             for k in range(min(<Py_ssize_t> 2, g.OW - tile.ow)):
-                memcpy(target + j * row + k * column, spare + (2 * j + k) * g.outputs, g.OC * sizeof(real))
+                memcpy(target + j * row + k * column, buffer + (2 * j + k) * g.outputs, g.OC * sizeof(real))
 
 
-cdef inline void output_tile_back(const Geometry *g, const real *dy, const uint8_t *winner, Py_ssize_t i, real *dM,
-                                  Py_ssize_t step, real *spare) noexcept nogil:
-    """dM of tile i; cells beyond the map have no gradient."""
+cdef inline void output_tile_back(const TileGrid *g, const real *dy, const uint8_t *winner, Py_ssize_t i, real *dM,
+                                  Py_ssize_t step, real *buffer) noexcept nogil:
+    """Write dM of tile i; cells beyond the map have no gradient."""
     cdef Tile tile = tile_at(g, i)
     cdef const real *source = dy + ((tile.n * g.OH + tile.oh) * g.OW + tile.ow) * g.OC
     cdef Py_ssize_t row = g.OW * g.OC, column = g.OC, j, k
     if g.pooled or not tile.cells_inside:
-        memset(spare, 0, 4 * g.outputs * sizeof(real))
+        memset(buffer, 0, 4 * g.outputs * sizeof(real))
         if g.pooled:
             if real is float:
-                pool_max_back_f32_u8(dy + i * g.OC, winner + i * g.OC, window_of(g.outputs), spare, g.OC)
+                pool_max_back_f32_u8(dy + i * g.OC, winner + i * g.OC, window_of(g.outputs), buffer, g.OC)
             else:
-                pool_max_back_f64_u8(dy + i * g.OC, winner + i * g.OC, window_of(g.outputs), spare, g.OC)
+                pool_max_back_f64_u8(dy + i * g.OC, winner + i * g.OC, window_of(g.outputs), buffer, g.OC)
         else:
             for j in range(min(<Py_ssize_t> 2, g.OH - tile.oh)):
                 for k in range(min(<Py_ssize_t> 2, g.OW - tile.ow)):
-                    memcpy(spare + (2 * j + k) * g.outputs, source + j * row + k * column, g.OC * sizeof(real))
-        source, row, column = spare, 2 * g.outputs, g.outputs
+                    memcpy(buffer + (2 * j + k) * g.outputs, source + j * row + k * column, g.OC * sizeof(real))
+        source, row, column = buffer, 2 * g.outputs, g.outputs
     if real is float:
         winograd_output_back_float(source, row, column, dM, step, g.outputs // g.lanes)
     else:
         winograd_output_back_double(source, row, column, dM, step, g.outputs // g.lanes)
 
 
-cdef inline void input_tile_back(const Geometry *g, const real *dV, Py_ssize_t step, Py_ssize_t i, real *dx,
-                                 Py_ssize_t first, Py_ssize_t end, real *spare) noexcept nogil:
+cdef inline void input_tile_back(const TileGrid *g, const real *dV, Py_ssize_t step, Py_ssize_t i, real *dx,
+                                 Py_ssize_t first, Py_ssize_t end, real *buffer) noexcept nogil:
     """Add the gradient of tile i's patch to dx, vectors first..end of the channels."""
     cdef Tile tile = tile_at(g, i)
     cdef Py_ssize_t at = first * g.lanes, width = (end - first) * g.lanes, row = g.W * g.C, column = g.C, j, k, c
     cdef real *target = dx + ((tile.n * g.H + tile.h) * g.W + tile.w) * g.C + at
-    cdef real *cells = target if tile.patch_inside else spare
+    cdef real *cells = target if tile.patch_inside else buffer
     cdef Py_ssize_t cell_row = row if tile.patch_inside else 4 * width
     cdef Py_ssize_t cell_column = column if tile.patch_inside else width
     if not tile.patch_inside:
-        memset(spare, 0, 16 * width * sizeof(real))
+        memset(buffer, 0, 16 * width * sizeof(real))
     if real is float:
         winograd_input_back_float(dV, step, cells, cell_row, cell_column, end - first)
     else:
@@ -181,4 +188,4 @@ cdef inline void input_tile_back(const Geometry *g, const real *dV, Py_ssize_t s
         for j in range(max(<Py_ssize_t> 0, -tile.h), min(<Py_ssize_t> 4, g.H - tile.h)):
             for k in range(max(<Py_ssize_t> 0, -tile.w), min(<Py_ssize_t> 4, g.W - tile.w)):
                 for c in range(min(width, g.C - at)):
-                    target[j * row + k * column + c] += spare[(4 * j + k) * width + c]
+                    target[j * row + k * column + c] += buffer[(4 * j + k) * width + c]
