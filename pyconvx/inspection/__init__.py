@@ -1,7 +1,8 @@
-"""Looking into what is there: networks before and after training, and the installation.
+"""Information about networks, before and after training, and about the installation.
 
-summary   a table of layers: shapes, parameters, multiplications, receptive fields
-versions  what a bug report needs
+summary          a table of layers: shapes, parameters, multiplications, receptive fields
+receptive_field  which part of the input an output cell depends on
+versions         what a bug report needs
 """
 
 from pyconvx.inspection.summary import Summary

@@ -1,4 +1,4 @@
-"""Tables of what a network costs and sees: shapes, parameters, operations, receptive field, memory."""
+"""The table of a network's layers: shapes, parameters, operations, receptive fields, memory."""
 
 import html
 import math
@@ -8,71 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pyconvx._core.types import Pair, Shape
-from pyconvx.layers import Activation, Dense, Layer
+from pyconvx._core.types import Shape
+from pyconvx.inspection.receptive_field import receptive_fields
+from pyconvx.layers import Activation, Layer
 from pyconvx.layers.sequence import layer_names, output_shapes
-from pyconvx.ops.geometry import Window
 
-_HEAD = ("layer", "", "output", "parameters", "FLOPs", "receptive field", "memory/image")
-
-
-class ReceptiveField(NamedTuple):
-    """Receptive field of an output cell, and the distance of neighbours, in input pixels (rows, columns).
-
-    ``size += (kernel - 1) * dilation * jump``, ``jump *= stride``, through every layer; Araujo et al.,
-    "Computing receptive fields of convolutional neural networks", Distill 2019.
-    """
-
-    size: Pair = (1, 1)
-    jump: Pair = (1, 1)
-
-    def through(self, view: Window | None) -> "ReceptiveField":
-        """The same behind one more layer; `view` is its window, None where it looks at single pixels."""
-        if view is None:
-            return self
-        kernel, stride = (view.KH, view.KW), (view.stride_h, view.stride_w)
-        dilation = (view.dilation_h, view.dilation_w)
-        size = [s + (k - 1) * d * j for s, k, d, j in zip(self.size, kernel, dilation, self.jump, strict=True)]
-        jump = [j * s for j, s in zip(self.jump, stride, strict=True)]
-        return ReceptiveField((size[0], size[1]), (jump[0], jump[1]))
-
-
-def receptive_field(layers: Sequence[Layer], input_shape: Shape) -> list[Pair | None]:
-    """Rows and columns of the input that an output cell of each layer sees.
-
-    Parameters
-    ----------
-    layers : sequence of layers
-    input_shape : (H, W, C)
-
-    Returns
-    -------
-    list of (int, int) or None
-        One per layer, padding included; None from the first dense layer on, which sees everything.
-    """
-    shapes = [input_shape, *output_shapes(layers, input_shape)]
-    fields: list[Pair | None] = []
-    sight: ReceptiveField | None = ReceptiveField()
-    for layer, shape in zip(layers, shapes, strict=False):
-        sight = None if sight is None or isinstance(layer, Dense) else _behind(layer, shape, sight)
-        fields.append(None if sight is None else sight.size)
-    return fields
-
-
-def _behind(layer: Any, shape: Shape, sight: ReceptiveField) -> ReceptiveField:
-    """The sight behind a layer; of several paths the widest counts."""
-    paths = layer.parts() if hasattr(layer, "parts") else ()
-    if not paths:
-        return sight.through(layer.view(shape) if hasattr(layer, "view") else None)
-    seen = []
-    for path in paths:
-        inner, size = sight, shape
-        for part in path:
-            inner = _behind(part, size, inner)
-            size = part.output_shape(size)
-        seen.append(inner)
-    rows, columns = max(s.size[0] for s in seen), max(s.size[1] for s in seen)
-    return ReceptiveField((rows, columns), seen[0].jump)
+_HEAD = ("layer", "", "output", "parameters", "FLOPs", "receptive field", "memory/sample")
 
 
 class Row(NamedTuple):
@@ -83,23 +24,25 @@ class Row(NamedTuple):
     output_shape: Shape
     n_parameters: int
     flops: int
-    receptive_field: Pair | None
+    receptive_field: Shape | None
     n_bytes: int
 
 
 class Summary:
-    """What `CNNClassifier.summary` returns.
+    """A table of layers, which prints as text and shows as HTML in notebooks.
 
     Parameters
     ----------
     layers : sequence of layers
-    input_shape : (H, W, C)
+    input_shape : tuple of int
+        Shape of one sample.
     dtype : {"float32", "float64"}
 
     Attributes
     ----------
     rows : list of Row
-        FLOPs are two per multiply-add of a forward pass; memory is the layer's output for one image.
+        One per layer. FLOPs count two for each multiply-add of a forward pass of one sample; the memory is
+        that of the layer's output for one sample.
     n_parameters, flops, n_bytes : int
         Totals.
     """
@@ -107,7 +50,7 @@ class Summary:
     def __init__(self, layers: Sequence[Layer], input_shape: Shape, dtype: npt.DTypeLike = np.float32) -> None:
         self.input_shape, self.dtype = tuple(input_shape), np.dtype(dtype)
         shapes = [self.input_shape, *output_shapes(layers, self.input_shape)]
-        fields = receptive_field(layers, self.input_shape)
+        fields = receptive_fields(layers, self.input_shape)
         self.rows = []
         for i, (name, layer) in enumerate(zip(layer_names(layers), layers, strict=True)):
             specs = layer.parameters(shapes[i]).values()
@@ -120,7 +63,7 @@ class Summary:
         self.n_bytes = sum(row.n_bytes for row in self.rows)
 
     def _cells(self) -> list[tuple[str, ...]]:
-        """The table as text."""
+        """Return the table as text, without its head."""
         cells: list[tuple[str, ...]] = [("input", "", _shape(self.input_shape), "", "", "", "")]
         for row in self.rows:
             field = "all" if row.receptive_field is None else "x".join(map(str, row.receptive_field))
@@ -146,7 +89,7 @@ class Summary:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """A table for notebooks."""
+        """Return the table for notebooks."""
 
         def line(row: Sequence[str], tag: str) -> str:
             aligned = [
@@ -160,7 +103,7 @@ class Summary:
 
 
 def _detail(layer: Any) -> str:
-    """What distinguishes the layer from others of its class."""
+    """Return what distinguishes the layer from others of its class."""
     if isinstance(layer, Activation):
         return str(layer.activation)
     size = getattr(layer, "kernel_size", getattr(layer, "pool_size", None))
@@ -172,11 +115,12 @@ def _detail(layer: Any) -> str:
 
 
 def _shape(shape: Shape) -> str:
+    """Return a shape as text."""
     return "x".join(map(str, shape))
 
 
 def _amount(number: float, unit: str) -> str:
-    """A number with a prefix, three digits or so."""
+    """Return a number with a prefix, rounded to about three digits."""
     for prefix in ("", "k", "M", "G", "T"):
         if number < 1000 or prefix == "T":
             digits = 0 if prefix == "" else 1

@@ -5,7 +5,8 @@ import pytest
 from small import fitted, images, quick
 
 from pyconvx import CNNClassifier, activations
-from pyconvx.inspection.summary import Summary, receptive_field
+from pyconvx.inspection import Summary
+from pyconvx.inspection.receptive_field import ReceptiveField, receptive_fields
 from pyconvx.layers import (
     Activation,
     AvgPool2D,
@@ -19,6 +20,7 @@ from pyconvx.layers import (
     Residual,
     SeparableConv2D,
 )
+from pyconvx.ops.geometry import window
 
 X, Y = images(shape=(7, 6, 2))
 RELU = Activation("relu")
@@ -87,7 +89,7 @@ def test_summary_of_a_shape_that_is_none(shape):
 
 
 def sees(*layers, size=40):
-    return receptive_field(layers, (size, size, 2))[-1]
+    return receptive_fields(layers, (size, size, 2))[-1]
 
 
 def test_receptive_fields():
@@ -101,7 +103,17 @@ def test_receptive_fields():
     assert sees(Residual((Conv2D(2, padding="same"), RELU, Conv2D(2, padding="same"))), Conv2D(2)) == (7, 7)
     assert sees(BatchNorm(), RELU) == (1, 1)
     assert sees(GlobalAvgPool2D(), size=9) == (9, 9)
-    assert receptive_field((Conv2D(2), Flatten(), Dense(3), RELU), (9, 9, 1)) == [(3, 3), (3, 3), None, None]
+    assert receptive_fields((RELU, Dense(3)), (9,)) == [(1,), None]
+    assert receptive_fields((Conv2D(2), Flatten(), Dense(3), RELU), (9, 9, 1)) == [(3, 3), (3, 3), None, None]
+
+
+def test_receptive_fields_of_signals():
+    """A signal reaches the kernels as an image with one row; its field has one axis."""
+    field = ReceptiveField.of_input(1)
+    assert field.through(None) == field == ReceptiveField((1,), (1,))
+    first = field.through(window("signal", (1, 40), (1, 3), stride=(1, 2)))
+    assert first == ReceptiveField((3,), (2,))
+    assert first.through(window("signal", (1, 19), (1, 4), dilation=(1, 3))) == ReceptiveField((21,), (2,))
 
 
 @pytest.mark.parametrize(
