@@ -13,8 +13,8 @@ import numpy.typing as npt
 from pyconvx._core.arrays import as_floats
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import FloatArray
-from pyconvx._ext import pointwise
 from pyconvx.activations._arrays import as_triple
+from pyconvx.ops import capsules, elementwise
 
 DEFAULT_INITIALIZER = "he_uniform"
 # He's variance makes up for the half that a ReLU cuts off. Functions that are nearly the identity around 0 lose
@@ -43,12 +43,12 @@ class _OverCapsule:
     @property
     def from_output(self) -> bool:
         """Whether the derivative follows from y, so that backward does not need x."""
-        return bool(pointwise.flags(self.capsule) & pointwise.FROM_OUTPUT)
+        return bool(capsules.flags(self.capsule) & capsules.FROM_OUTPUT)
 
     @property
     def non_decreasing(self) -> bool:
         """Whether x <= x' implies f(x) <= f(x'), so that f may run after a max pool instead of before it."""
-        return bool(pointwise.flags(self.capsule) & pointwise.NON_DECREASING)
+        return bool(capsules.flags(self.capsule) & capsules.NON_DECREASING)
 
     def forward(self, x: npt.ArrayLike, *, n_threads: int | None = 1) -> FloatArray:
         """Apply the function to each number.
@@ -70,7 +70,7 @@ class _OverCapsule:
         """
         array = as_floats(self.name, "x", x)
         y = np.empty(array.shape, array.dtype)
-        pointwise.forward(self.capsule, array.reshape(-1), y.reshape(-1), resolve_threads(n_threads))
+        elementwise.activate(self.capsule, array.reshape(-1), y.reshape(-1), resolve_threads(n_threads))
         return y
 
     def backward(
@@ -100,7 +100,7 @@ class _OverCapsule:
         dx = np.empty(grad.shape, grad.dtype)
         v = y if self.from_output else x
         threads = resolve_threads(n_threads)
-        pointwise.backward(self.capsule, v.reshape(-1), grad.reshape(-1), dx.reshape(-1), threads)
+        elementwise.activate_backward(self.capsule, v.reshape(-1), grad.reshape(-1), dx.reshape(-1), threads)
         return dx
 
 
@@ -123,8 +123,8 @@ class CompiledActivation(_OverCapsule):
     name: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or self.name not in pointwise.NAMES:
-            raise ValueError(f"no compiled activation {self.name!r}; there are {', '.join(pointwise.NAMES)}")
+        if not isinstance(self.name, str) or self.name not in capsules.NAMES:
+            raise ValueError(f"no compiled activation {self.name!r}; there are {', '.join(capsules.NAMES)}")
 
     @property
     def initializer(self) -> str:  # type: ignore[override]
@@ -134,7 +134,7 @@ class CompiledActivation(_OverCapsule):
     @property
     def capsule(self) -> Any:
         """PyCapsule named ``pyconvx.activation.v1``."""
-        return pointwise.capsule(self.name)
+        return capsules.capsule(self.name)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ out.
 from typing import Any, Protocol, runtime_checkable
 
 from pyconvx._core.types import FloatArray
-from pyconvx._ext import pointwise
 from pyconvx.activations.compiled import DEFAULT_INITIALIZER, CapsuleActivation
 from pyconvx.exceptions import PluginError
+from pyconvx.ops import capsules
 from pyconvx.registry import Registry
 from pyconvx.registry.contracts import require, written
 
@@ -49,7 +49,7 @@ def verify(activation: object) -> None:
     capsule = getattr(activation, "capsule", None)
     if capsule is not None:
         try:
-            pointwise.check_capsule(capsule)
+            capsules.check_capsule(capsule)
         except TypeError as error:
             raise PluginError(f"{activation!r}.capsule: {error}") from None
     for method in (Activation.forward, Activation.backward):
@@ -57,7 +57,7 @@ def verify(activation: object) -> None:
             require(activation, method)
         elif capsule is None:
             raise TypeError(
-                f"{activation!r} is no activation: it has no {written(method)} and no capsule {pointwise.TAG!r}"
+                f"{activation!r} is no activation: it has no {written(method)} and no capsule {capsules.TAG!r}"
             )
     initializer = getattr(activation, "initializer", DEFAULT_INITIALIZER)
     if not isinstance(initializer, str):

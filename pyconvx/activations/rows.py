@@ -12,8 +12,8 @@ import numpy.typing as npt
 from pyconvx._core.arrays import as_floats
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import FloatArray
-from pyconvx._ext import pointwise
 from pyconvx.activations._arrays import as_triple
+from pyconvx.ops import softmax
 
 
 def _rows(array: FloatArray) -> FloatArray:
@@ -34,7 +34,7 @@ class Softmax:
         """Return the probabilities of each row: a new array of the shape and dtype (float32 or float64) of x."""
         array = as_floats("softmax", "x", x)
         y = np.empty(array.shape, array.dtype)
-        pointwise.softmax(_rows(array), _rows(y), resolve_threads(n_threads))
+        softmax.softmax(_rows(array), _rows(y), resolve_threads(n_threads))
         return y
 
     def backward(
@@ -43,7 +43,7 @@ class Softmax:
         """Return the gradient with respect to x: ``y (dy - sum(y dy))`` in each row."""
         grad, _, y = as_triple("softmax", dy, x, y)
         dx = np.empty(grad.shape, grad.dtype)
-        pointwise.softmax_backward(_rows(y), _rows(grad), _rows(dx), resolve_threads(n_threads))
+        softmax.softmax_backward(_rows(y), _rows(grad), _rows(dx), resolve_threads(n_threads))
         return dx
 
 
@@ -60,7 +60,7 @@ class LogSoftmax:
         """Return the logarithms of the probabilities: a new array of the shape and dtype of x."""
         array = as_floats("log_softmax", "x", x)
         y = np.empty(array.shape, array.dtype)
-        pointwise.log_softmax(_rows(array), _rows(y), resolve_threads(n_threads))
+        softmax.log_softmax(_rows(array), _rows(y), resolve_threads(n_threads))
         return y
 
     def backward(
@@ -69,5 +69,5 @@ class LogSoftmax:
         """Return the gradient with respect to x: ``dy - e^y sum(dy)`` in each row."""
         grad, _, y = as_triple("log_softmax", dy, x, y)
         dx = np.empty(grad.shape, grad.dtype)
-        pointwise.log_softmax_backward(_rows(y), _rows(grad), _rows(dx), resolve_threads(n_threads))
+        softmax.log_softmax_backward(_rows(y), _rows(grad), _rows(dx), resolve_threads(n_threads))
         return dx

@@ -11,9 +11,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from pyconvx._core.arrays import all_finite
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import Array, FloatArray, Shape
-from pyconvx._ext import training
 from pyconvx.estimators import _images, _stack
 from pyconvx.estimators.predictor import network_outputs
 from pyconvx.exceptions import DivergenceError, ModelFileError
@@ -116,7 +116,7 @@ class ImageNetwork(BaseEstimator):
     def _run(self, images: Array) -> FloatArray:
         """Outputs for images that were checked."""
         outputs = network_outputs(CompiledNetwork(self.network_, self._threads()), self._samples(images))
-        if not training.all_finite(outputs.reshape(-1), 1):
+        if not all_finite(outputs):
             raise DivergenceError(
                 "the network's outputs are NaN or infinite: its weights, or the images, are too large for "
                 f"{outputs.dtype}. Fit with a smaller learning_rate_init, scaled inputs, or batch_norm=True"

@@ -8,13 +8,10 @@ import numpy.typing as npt
 
 from pyconvx._core.arrays import FLOATS, check_array
 from pyconvx._core.numbers import require_real
-from pyconvx._core.threads import resolve_threads
-from pyconvx._ext import pointwise, training
+from pyconvx._core.threads import resolve_threads, threads_for
+from pyconvx.ops import losses, softmax
 
 __all__ = ["CrossEntropy"]
-
-# below this a thread would wait longer for its start than it works
-SERIAL_LOGITS = 4096
 
 
 @dataclass(frozen=True)
@@ -75,17 +72,14 @@ class CrossEntropy:
             gradient in the place of the logits.
         """
         _check_arrays(logits, targets, weights, gradient)
-        threads = resolve_threads(n_threads)
-        few = logits.size < SERIAL_LOGITS
-        return training.cross_entropy(
-            logits, targets, weights, self.label_smoothing, gradient, 1 if few else threads
-        )
+        threads = threads_for(logits.size, resolve_threads(n_threads), "logits")
+        return losses.cross_entropy(logits, targets, weights, self.label_smoothing, gradient, threads)
 
     def probabilities(self, logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the softmax of each row, in the logits' shape (N, K) and dtype."""
         check_array("logits", logits, FLOATS, 2)
         found = np.empty_like(logits)
-        pointwise.softmax(logits, found, 1)
+        softmax.softmax(logits, found, 1)
         return found
 
 

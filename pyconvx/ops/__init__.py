@@ -1,7 +1,20 @@
 """Array functions: convolution, pooling and their gradients, for people who want no layers.
 
-geometry      output sizes, padding, windows
-convolution   conv2d, conv2d_backward
+geometry        output sizes, padding, windows
+convolution     conv2d, conv2d_backward
+pooling         max, average and global average pooling
+
+For layers, losses, solvers and the training loop, one step below: compiled functions that write into given arrays
+and leave most checks to their callers.
+
+capsules        compiled activations as objects
+elementwise     activations on flat arrays, sums
+softmax         softmax and its logarithm, row by row
+normalization   batch normalisation
+random          random numbers by key, dropout
+losses          value and gradient of a loss
+solver_steps    steps of the solvers, weight decay
+batches         rows of a data set as a batch
 """
 
 from pyconvx.ops.convolution import conv2d, conv2d_backward

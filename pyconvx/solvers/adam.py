@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from pyconvx._core.numbers import check_real
-from pyconvx._ext import training
+from pyconvx.ops import solver_steps
 from pyconvx.solvers.base import check_step
 
 __all__ = ["Adam", "AdamW"]
@@ -53,7 +53,7 @@ class Adam(BaseEstimator):
         check_real(epsilon=self.epsilon, above=0)
         beta_1, beta_2, t = float(self.beta_1), float(self.beta_2), int(t)  # NumPy would compute in their types
         rate = float(learning_rate) * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t)
-        training.adam(
+        solver_steps.adam(
             parameters, gradients, slots[0], slots[1], rate, self.beta_1, self.beta_2, self.epsilon,
             self._kept(learning_rate), n_weights, threads,
         )  # fmt: skip

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from pyconvx._core.numbers import check_real
-from pyconvx._ext import training
+from pyconvx.ops import solver_steps
 from pyconvx.solvers.base import check_step
 
 __all__ = ["RMSprop"]
@@ -51,7 +51,7 @@ class RMSprop(BaseEstimator):
         threads = check_step(self.slots, parameters, gradients, slots, learning_rate, t, n_weights, n_threads)
         check_real(least=0, below=1, rho=self.rho, momentum=self.momentum)
         check_real(epsilon=self.epsilon, above=0)
-        training.rmsprop(
+        solver_steps.rmsprop(
             parameters, gradients, slots[0], slots[1], learning_rate, self.rho, self.epsilon, self.momentum,
             threads,
         )  # fmt: skip

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from pyconvx._core.numbers import check_real
-from pyconvx._ext import training
+from pyconvx.ops import solver_steps
 from pyconvx.solvers.base import check_step
 
 __all__ = ["SGD"]
@@ -45,4 +45,4 @@ class SGD(BaseEstimator):
         """Change the parameters in place; the slot holds v. See `Solver.step` for the arrays."""
         threads = check_step(self.slots, parameters, gradients, slots, learning_rate, t, n_weights, n_threads)
         check_real(least=0, below=1, momentum=self.momentum)
-        training.sgd(parameters, gradients, slots[0], learning_rate, self.momentum, self.nesterov, threads)
+        solver_steps.sgd(parameters, gradients, slots[0], learning_rate, self.momentum, self.nesterov, threads)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pyconvx._core.arrays import FLOATS, check_array
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import Array, FloatArray, Shape
-from pyconvx._ext import training
+from pyconvx.ops.batches import gather
 
 _DIRECT = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 
@@ -53,7 +53,7 @@ class ArraySource:
         if rows is None:
             rows = self._ordered(index, out.dtype)
             index = np.arange(len(index), dtype=np.int64)
-        training.gather(rows, index, out.reshape(len(out), -1), self.scale, resolve_threads(n_threads))
+        gather(rows, index, out.reshape(len(out), -1), self.scale, resolve_threads(n_threads))
 
     def _ordered(self, index: npt.NDArray[np.int64], dtype: npt.DTypeLike) -> Array:
         """The rows copied into channels-last order, in a dtype that the kernel reads."""

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyconvx._core.arrays import all_finite
 from pyconvx._core.threads import resolve_threads, threads_for
 from pyconvx._core.types import FloatArray
-from pyconvx._ext import random, training
 from pyconvx.exceptions import DivergenceError
 from pyconvx.losses.base import Loss, value_and_gradient
 from pyconvx.network import Memory, Network
+from pyconvx.ops import random
+from pyconvx.ops.solver_steps import l2
 from pyconvx.schedules import Progress, Schedule
 from pyconvx.solvers import Solver
 from pyconvx.training.batches import ArraySource
@@ -197,7 +199,7 @@ class Trainer:
         network, threads = self.network, self.settings.n_threads
 
         def check(what: str, numbers: FloatArray) -> None:
-            if not training.all_finite(numbers.reshape(-1), threads):
+            if not all_finite(numbers, threads):
                 raise self._divergence(what, math.nan)
 
         check("a weight", network.buffer)
@@ -286,7 +288,7 @@ class Trainer:
         if not alpha:
             return 0.0
         threads = threads_for(self._trainable.size, self.settings.n_threads, "parameters")
-        squares = training.l2(self._trainable, self._gradients, alpha / weight, n, threads)
+        squares = l2(self._trainable, self._gradients, alpha / weight, n, threads)
         return 0.5 * alpha * squares / weight
 
     def _divergence(self, what: str, value: float) -> DivergenceError:
