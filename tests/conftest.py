@@ -1,9 +1,9 @@
 """Real packages for the tests of plugins; how hard the fuzz tests try, and how many cases they ran.
 
-    pytest                                    "ci": 1,000 cases and more, other ones at each run
+    pytest                                    "ci": 1,000 cases and more, new ones at each run
     pytest --hypothesis-profile=nightly       50,000 and more; `make fuzz`
 
-Cases are random in both, so that every run looks at new ones; a failure prints what replays it.
+Cases are random in both, so that every run tests new ones; a failure prints how to replay it.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 LEAST = 50_000  # cases of a nightly run
-# A shared machine may be slow: no case fails for the time it takes, only for never ending (fuzzing.SECONDS).
+# A shared machine may be slow: a case may take long, but must come to an end (fuzzing.SECONDS).
 COMMON = {
     "deadline": None,
     "print_blob": True,
@@ -54,18 +54,18 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 class _FloatingPoint(ctypes.Structure):
-    """glibc's fenv_t on x86-64, of which the word for vectors matters."""
+    """The fenv_t of glibc on x86-64, of which the word for vectors matters."""
 
     _fields_ = [("x87", ctypes.c_uint32 * 7), ("vectors", ctypes.c_uint32)]
 
 
 def _rounding():
-    """How this thread rounds, flushes subnormal numbers and traps; None where that is not known."""
+    """Return how this thread rounds, flushes subnormal numbers and traps; None if that is not known."""
     if platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc":
         return None
     state = _FloatingPoint()
     ctypes.CDLL("libm.so.6").fegetenv(ctypes.byref(state))
-    return state.x87[0] & 0xFFFF, state.vectors & ~0x3F  # without the flags of what has happened
+    return state.x87[0] & 0xFFFF, state.vectors & ~0x3F  # without the flags of past exceptions
 
 
 @pytest.fixture(autouse=True)

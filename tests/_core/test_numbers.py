@@ -1,4 +1,4 @@
-"""Checks of single numbers: what is one, and ranges with and without their ends."""
+"""Checks of single numbers: what counts as one, and ranges with and without their ends."""
 
 import math
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Counts of threads by themselves; tests/system/test_threads.py has what they do."""
+"""How thread counts are resolved; tests/system/test_threads.py tests what they do."""
 
 import os
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Activations on arrays: values, gradients, dtypes, extremes, the look-up by name and what it refuses."""
+"""Activations on arrays: values, gradients, dtypes, extremes, look-up by name, and what it refuses."""
 
 import datetime
 import pickle
@@ -21,7 +21,7 @@ DTYPES = [np.float32, np.float64]
 
 
 def inputs(name, shape=(40, 9), seed=0):
-    """Numbers on both sides of each kink, none near one."""
+    """Return numbers on both sides of each kink, none of them near it."""
     x = np.random.default_rng(seed).normal(size=shape, scale=3)
     for kink in KINKS.get(name, ()):
         x = np.where(np.abs(x - kink) < 1e-3, x + 0.01, x)

@@ -25,12 +25,12 @@ def test_scikit_learn_checks(estimator, check):
 
 
 def test_there_are_checks():
-    """A wrong tag would quietly leave most of them out."""
+    """With a wrong tag most of the checks would be skipped silently."""
     assert len(list(estimator_checks_generator(FilterBank()))) >= 40
 
 
 def test_sums():
-    """Edge kernels see nothing in a flat area; the others keep its brightness."""
+    """Edge kernels give 0 in a flat area; the others preserve its brightness."""
     keeps = {"box_blur", "gaussian_blur", "sharpen", "identity"}
     for name, kernel in KERNELS.items():
         assert kernel.shape == (3, 3)
@@ -50,7 +50,7 @@ def test_sums():
     ],
 )
 def test_sign_of_edges(name, bright):
-    """Positive where the left or upper side is bright, negative for the reverse, 0 for the other axis."""
+    """Positive if the left or upper side is bright, negative for the reverse, 0 for the other axis."""
     image = np.zeros((4, 4))
     image[bright] = 1
     assert (apply_filter(image, name, padding="valid") > 0).all()
@@ -89,7 +89,7 @@ def test_identity_and_blur():
 @pytest.mark.parametrize("shape", [(6, 7), (6, 7, 3), (2, 6, 7, 3)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, bool, ">f8"])
 def test_channels_are_filtered_alone(shape, padding, dtype):
-    """As the oracle does it on every plane by itself; float64 stays float64, all else is float32."""
+    """The oracle filters every plane separately; float64 stays float64, everything else is float32."""
     image = oracle.integer_array(np.random.default_rng(0), shape, dtype, low=0)
     y = apply_filter(image, "sobel_x", padding=padding)
     assert y.dtype == (np.float64 if np.dtype(dtype) in (np.float64, ">f8") else np.float32)
@@ -197,7 +197,7 @@ def test_bank_refuses_other_images():
 
 
 def test_bank_before_logistic_regression():
-    """In a pipeline and a grid, on real images."""
+    """FilterBank in a pipeline and in a grid search, on real images."""
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X / 16, y, train_size=800, random_state=0, stratify=y)
     model = make_pipeline(FilterBank(image_shape=(8, 8)), LogisticRegression(max_iter=500))

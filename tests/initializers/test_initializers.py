@@ -84,7 +84,7 @@ def test_orthogonal(shape, gain):
 
 
 def test_orthogonal_signs_are_random():
-    """Of 1x1 matrices, about half are +1: the sign is the draw's, not LAPACK's."""
+    """About half of all 1x1 matrices are +1: the sign is that of the random number, not LAPACK's."""
     rng = np.random.default_rng(0)
     signs = [Orthogonal()((1, 1), 1, 1, rng).item() for _ in range(200)]
     assert set(signs) == {1.0, -1.0}
@@ -93,7 +93,7 @@ def test_orthogonal_signs_are_random():
 
 @pytest.mark.parametrize("window", [(3, 3), (1, 1), (5, 3), (2, 2), (4, 3)])
 def test_dirac_is_the_identity_convolution(window):
-    """With padding "same": the total is k - 1, the smaller half before."""
+    """With padding "same", the total is k - 1 and the smaller half comes first."""
     kernel = Dirac()((*window, 3, 3), 1, 1, np.random.default_rng(0))
     x = np.random.default_rng(1).standard_normal((6, 7, 3))
     before = [(k - 1) // 2 for k in window]

@@ -1,4 +1,4 @@
-"""The bytes of a model file by themselves: the layout to the byte, and every limit from both sides."""
+"""The bytes of a model file: the exact layout, and both sides of every limit."""
 
 import hashlib
 import itertools
@@ -38,7 +38,7 @@ def test_the_layout_to_the_byte():
     assert {name: tuple(entry["shape"]) for name, entry in header.items()} == {
         n: a.shape for n, a in ARRAYS.items()
     }
-    # widest first, side by side
+    # the widest first, without gaps
     assert list(header) == ["wide", "strided", "none", "single", "big-endian", "bytes"]
     ends = [0, 16, 40, 40, 44, 52, 55]
     assert [entry["data_offsets"] for entry in header.values()] == list(map(list, itertools.pairwise(ends)))
@@ -166,7 +166,7 @@ def test_reading_and_writing(tmp_path):
         read_file(path)
         with pytest.raises(OSError, match="is no regular file"):
             read_file(tmp_path)
-    assert len(os.listdir("/proc/self/fd")) == before  # nothing stays open
+    assert len(os.listdir("/proc/self/fd")) == before  # every file is closed
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path):
@@ -194,7 +194,7 @@ def test_writes_that_take_only_a_part(most, tmp_path, monkeypatch):
 
 
 def test_a_name_that_somebody_has_planted(tmp_path, monkeypatch):
-    """Nothing is written through a link that bears the temporary file's name, and it is not ours to remove."""
+    """A link with the name of the temporary file is neither written through nor removed."""
     monkeypatch.setattr("secrets.token_hex", lambda n: "00")
     (tmp_path / "precious").write_bytes(b"precious")
     planted = tmp_path / f".file.{os.uname().nodename}.{os.getpid()}.00.tmp"
@@ -207,7 +207,7 @@ def test_a_name_that_somebody_has_planted(tmp_path, monkeypatch):
 
 
 def test_writers_in_threads(tmp_path):
-    """The file is always one writer's, whole."""
+    """The file is always complete and written by one of them."""
     path, sizes = tmp_path / "file", (10, 1000, 100_000, 1_000_000)
     write_file(path, b"\0" * sizes[0])
 
@@ -225,7 +225,7 @@ def test_writers_in_threads(tmp_path):
 
 
 def test_modes_and_leftovers(tmp_path):
-    """New files follow the umask, others keep their mode; what a killed writer left behind goes."""
+    """New files follow the umask, others keep their mode; the leftovers of a killed process are removed."""
     path = tmp_path / "clf"
     before = os.umask(0o027)
     try:

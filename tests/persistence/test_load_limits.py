@@ -1,4 +1,4 @@
-"""What loading a file may cost: memory and work are bounded by the file's size, whatever it declares."""
+"""The cost of loading a file: its size limits memory and work, whatever it declares."""
 
 import json
 import random
@@ -17,7 +17,7 @@ from pyconvx.persistence import container, pack, unpack
 
 # docs/model-files.md promises them
 FACTOR, CONSTANT = 64, 8 << 20
-CALLS = 4  # of functions, per byte, beside what a small model takes
+CALLS = 4  # calls of functions per byte, in addition to those for a small model
 SOME_CALLS = 100_000
 
 
@@ -28,7 +28,7 @@ def model():
 
 
 def cost_of_loading(path):
-    """Outcome, peak of Python's and NumPy's memory, and calls of functions."""
+    """Return the outcome, the peak of Python's and NumPy's memory, and the number of calls."""
     calls = 0
 
     def count(frame, event, argument):
@@ -65,7 +65,7 @@ def layer(name, **made_with):
 
 
 def same_path(depth):
-    """Blocks within blocks."""
+    """Return residual blocks inside one another."""
     inner = layer("flatten")
     for _ in range(depth):
         inner = layer(
@@ -140,7 +140,7 @@ DOCUMENTS = {
     "a long dtype": value({"number": ["f" * 2_000_000, 1]}),
     "large numbers": value([int("9" * 4000)] * 300),
 }
-LEGAL = ("many plugins", "large numbers")  # odd, but no harm
+LEGAL = ("many plugins", "large numbers")  # unusual, but harmless
 
 
 @pytest.mark.parametrize("case", DOCUMENTS)
@@ -154,7 +154,7 @@ def test_hostile_documents(case, model, tmp_path):
 
 
 def around(header):
-    """A file with a right checksum around some text of a header."""
+    """Return a file with this text as its header, and a correct checksum."""
     return with_right_checksum(len(header).to_bytes(8, "little") + header)
 
 
@@ -187,7 +187,7 @@ def test_hostile_headers(case, tmp_path):
 
 
 def test_longest_header(tmp_path):
-    """A length near the limit, and none of it there."""
+    """The header declares a length near the limit, but the file has no data."""
     for length in (container.LARGEST_HEADER, container.LARGEST_HEADER + 1, (1 << 64) - 1):
         data = length.to_bytes(8, "little") + container._START + bytes(200)
         assert assert_cheap(tmp_path / "file", data) != "loaded"
@@ -201,7 +201,7 @@ def test_mutated_files_are_cheap(model, tmp_path):
 
 
 def test_good_file_is_cheap(tmp_path):
-    """The bound is one that holds for what people load: weights are read once and copied once."""
+    """The bound holds for real models: weights are read once and copied once."""
     from small import fitted, images, quick
 
     fitted(*images(), clf=quick(hidden_layer_sizes=(3000, 300), max_iter=1)).save(tmp_path / "clf")

@@ -1,4 +1,4 @@
-"""Model files of earlier versions still load: one of each release lies in tests/stored and never changes."""
+"""Model files of earlier versions still load: tests/stored has one of each release, which never changes."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import pyconvx
 
 
 def pictures_of_waves(n):
-    """Images from a formula, so that no generator's version plays a part."""
+    """Return images from a formula, which no version of a random generator can change."""
     i, h, w = np.ogrid[:n, :6, :5]
     return np.sin(0.7 * i + 0.5 * h * w + 0.1 * i * h)[..., None].astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Values as JSON and back by themselves: each kind, its exact form in the file, and what is refused."""
+"""Values as JSON and back: each kind, its exact form in the file, and what is refused."""
 
 import json
 import math
@@ -85,7 +85,7 @@ def test_arrays_that_a_file_does_not_hold(kind):
 
 def test_random_states():
     state = np.random.RandomState(5)
-    state.standard_normal(3)  # leaves one number over
+    state.standard_normal(3)  # so that the state holds one number more
     writer = Writer()
     stored = writer.write(state, "seed")
     back = Reader(writer.arrays).read(json.loads(json.dumps(stored)))
@@ -126,7 +126,7 @@ class Half:
 
 
 class Scaled(BaseEstimator):
-    """One as scikit-learn makes them, around another."""
+    """An initializer with get_params, around another."""
 
     def __init__(self, scale=1.0, inner=None):
         self.scale, self.inner = scale, inner
@@ -136,14 +136,14 @@ class Scaled(BaseEstimator):
 
 
 class Bare:
-    """One without fields."""
+    """An initializer without fields."""
 
     def __call__(self, shape, fan_in, fan_out, rng):
         return np.zeros(shape)
 
 
 def start(shape, fan_in, fan_out, rng):
-    """A function for an initializer."""
+    """An initializer that is a function."""
     return np.ones(shape)
 
 
@@ -206,7 +206,7 @@ def test_messages_say_where(value, where):
 
 
 def test_arrays_of_text_that_are_mostly_padding(monkeypatch):
-    """Few bytes of a file could be many in memory: what is allowed, over a whole file, from both sides."""
+    """Few bytes of a file could need very much memory: both sides of the limit for a whole file."""
     wide, one = np.dtype("U4"), np.array(["a"], "U4")  # 16 bytes for 4
     assert values._with_padding(0, wide, ["a"]) == 12
     assert values._with_padding(5, wide, ["a", "bcd"]) == 5 + 32 - 16

@@ -1,4 +1,4 @@
-"""What an object must be callable as: the comparison of signatures by itself."""
+"""The comparison of a plugin's signatures with the contract."""
 
 import math
 
@@ -71,7 +71,7 @@ def test_no_method_at_all(attribute):
 def test_functions_and_compiled_ones():
     require(lambda x: 0, Wanted.__call__)
     require(math.sin, Wanted.__call__)
-    require(max, Wanted.__call__)  # tells no signature
+    require(max, Wanted.__call__)  # has no signature
     with pytest.raises(
         TypeError, match=r"has __call__\(\), expected __call__\(x\): too many positional arguments"
     ):

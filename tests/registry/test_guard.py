@@ -99,7 +99,7 @@ def test_the_solver_s_memory_is_the_plugin_s():
     clf = fitted(X, Y, solver=Descent(), warm_start=True)
     assert clf._state.solver == "Descent"
     steps = clf._state.step
-    fitted(X, Y, clf=clf)  # the same solver goes on
+    fitted(X, Y, clf=clf)  # the same solver continues
     assert clf._state.step > steps
     fitted(X, Y, clf=clf.set_params(solver="sgd"))
     assert clf._state.solver == "SGD"
@@ -107,7 +107,7 @@ def test_the_solver_s_memory_is_the_plugin_s():
 
 
 class Squared:
-    """An activation by a capsule and by arrays."""
+    """An activation with a capsule and with array methods."""
 
     capsule = pointwise.capsule("tanh")
     initializer = "xavier_normal"
@@ -120,7 +120,7 @@ class Squared:
 
 
 class NoCapsule(Tanh):
-    """None means that there is none."""
+    """An activation whose capsule is None, which means that it has none."""
 
     capsule = None
     initializer = "xavier_normal"

@@ -35,7 +35,7 @@ def registry_of(family):
 
 
 def refused(clf, X, Y, error=PluginError):
-    """What `fit` raises, with estimator and data as they were."""
+    """Return what `fit` raises; estimator and data must stay as they were."""
     data, before = X.tobytes(), dict(vars(clf))
     with pytest.raises(error) as caught:
         fitted(X, Y, clf=clf)
@@ -48,7 +48,8 @@ def refused(clf, X, Y, error=PluginError):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_broken_package_breaks_its_own_name_only(family, fault, install):
     code, cause, words = CODES[fault]
-    group, name = f"pyconvx.{family}", "bad_" + fault.replace(" ", "_")  # a registry remembers what it loaded
+    group = f"pyconvx.{family}"
+    name = "bad_" + fault.replace(" ", "_")  # one per fault: a registry remembers what it has loaded
     install("badplug", f"{name} = bad_mod:Bad", "bad_mod", code, group=group)
     install("acme", f"good_one = good_plugins:{FAMILIES[family][0]}", group=group)
     quick()  # nothing is imported before a name is used
@@ -59,7 +60,7 @@ def test_a_broken_package_breaks_its_own_name_only(family, fault, install):
     found = error.value.__cause__
     assert isinstance(found if found.__cause__ is None else found.__cause__, cause)
     row = next(row for row in registry_of(family).listing() if row.name == name)
-    as_class = (family, fault) == ("layers", "constructor raises")  # the class itself is in order
+    as_class = (family, fault) == ("layers", "constructor raises")  # the class itself is correct
     assert row.status.startswith("installed" if as_class else "broken: ")
     assert fitted(X, Y, **parameter(family, "good_one")).score(X, Y) >= 0
     fitted(X, Y)
@@ -122,7 +123,7 @@ class Functions(ctypes.Structure):
 
 
 def capsule(tag, *struct):
-    """A capsule as a plugin's compiled module would make it."""
+    """Make a capsule, as the compiled module of a plugin does."""
     new = ctypes.pythonapi.PyCapsule_New
     new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
     KEPT.extend((Functions(*struct), tag))
@@ -134,7 +135,7 @@ TAG = b"pyconvx.activation.v1"
 
 
 def built_ins():
-    """Addresses of the functions of tanh."""
+    """Return the addresses of the functions of tanh."""
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
     struct = Functions.from_address(pointer(tanh.capsule, TAG))

@@ -1,4 +1,4 @@
-"""Plugins that break their contract while a classifier uses them: the error, and what is left behind it."""
+"""Plugins that break their contract while a classifier uses them: the error, and the classifier after it."""
 
 import functools
 import itertools
@@ -17,7 +17,7 @@ SECOND_EPOCH = 4  # calls before the one in the middle of the second epoch
 
 
 def spoiled(good, method, fault, at):
-    """A subclass of a good plugin; the call of that number has a fault: a function of result and arguments."""
+    """Return a subclass of a good plugin that replaces the result of call number `at` by that of `fault`."""
     original, numbers = getattr(good, method), itertools.count()
 
     @functools.wraps(original)
@@ -29,7 +29,7 @@ def spoiled(good, method, fault, at):
 
 
 def stack(layer):
-    """Layers with one more in the middle."""
+    """Return layers with this one in the middle."""
     return {"layers": [Conv2D(4, padding="same"), layer, MaxPool2D(2)]}
 
 
@@ -45,7 +45,7 @@ def nan(array, *_):
 
 
 def writes(place, name=None):
-    """Writes an argument, or an array in it."""
+    """Return a fault that writes an argument, or an array in it."""
 
     def fault(result, *arguments):
         array = arguments[place] if name is None else arguments[place][name]
@@ -56,7 +56,7 @@ def writes(place, name=None):
 
 
 def of_array(shape, short):
-    """Faults of a call that has to give a float32 array, and what is said of them."""
+    """Return faults of a call whose result must be a float32 array, and the message for each."""
     expected = rf"expected an array of shape \({shape}\), float32"
     return {
         "shape": (lambda y, *_: y[..., :-1], rf"returned an array of shape \({short}\), float32, {expected}"),
@@ -155,7 +155,7 @@ def parameters(use, plugin):
 
 
 def expect(error, use, place, words, caught):
-    """A PluginError, or of NaN a DivergenceError, with the plugin's family, class, place, method and result."""
+    """Check the error: its class, and family, class, place and method of the plugin in its message."""
     family, _, method = use.partition(".")
     wanted = DivergenceError if "NaN" in words else PluginError
     if words == "":
@@ -183,12 +183,12 @@ def test_a_fault_in_the_middle_of_an_epoch(use, fault):
     assert weights_of(clf) == weights_of(whole)
     assert (clf.n_iter_, clf.t_, clf.loss_curve_) == (1, len(X), whole.loss_curve_)
     np.testing.assert_array_equal(clf.predict_proba(X), whole.predict_proba(X))
-    # and it goes on as if nothing had been
+    # and training continues as after a normal fit
     assert weights_of(clf.partial_fit(X, Y)) == weights_of(whole.partial_fit(X, Y))
 
 
 def in_float64(faults):
-    """The same faults where float64 is expected."""
+    """Return the same faults for a call whose result must be float64."""
     known = {name: (fault, words.replace("float32", "float64")) for name, (fault, words) in faults.items()}
     del known["float64"]
     return known | {"float32": (lambda y, *_: y.astype(np.float32), "shape .*, float32, expected .*, float64")}
@@ -271,7 +271,7 @@ def test_a_fault_while_predicting(use, how):
     expected = predicted(fitted(X, Y, **parameters(use, good())), how)
     for fault in ("raises", "shape", "NaN", "writes x"):
         spoil, words = faults[fault]
-        plugin = spoiled(good, "forward", spoil, 4)  # two in each epoch: a batch, and the trial of its weights
+        plugin = spoiled(good, "forward", spoil, 4)  # two calls per epoch: a batch, a trial
         clf = fitted(X, Y, **parameters(use, plugin))
         with pytest.raises(ValueError, match=words.replace("10", "30")) as caught:
             predicted(clf, how)
@@ -287,7 +287,7 @@ PROBABILITIES = RAISES | in_float64(of_array("30, 3", "30, 2")) | {"writes": (wr
 def test_probabilities_that_are_none(fault, how):
     spoil, words = PROBABILITIES[fault]
     expected = getattr(fitted(X, Y, loss=Entropy()), how)(X)
-    clf = fitted(X, Y, loss=spoiled(Entropy, "probabilities", spoil, 2))  # each epoch asks once
+    clf = fitted(X, Y, loss=spoiled(Entropy, "probabilities", spoil, 2))  # one call per epoch
     with np.errstate(all="ignore"), pytest.raises(BaseException, match=r".*") as caught:
         getattr(clf, how)(X)
     expect(caught.value, "loss.probabilities", "", words, caught)

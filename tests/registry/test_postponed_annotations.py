@@ -60,7 +60,7 @@ def test_a_type_that_cannot_be_evaluated_is_passed_over():
 
 @dataclass(frozen=True)
 class Mixed(postponed_plugins.Scale):
-    """Its own annotations are evaluated at once, one is quoted; those that it inherits are postponed."""
+    """Its own annotations are evaluated at once or quoted; those that it inherits are postponed."""
 
     own: bool = False
     quoted: "bool" = False
@@ -76,7 +76,7 @@ class Plain(Mixed):
 
 
 class Undecorated(Plain):
-    """No dataclass itself."""
+    """Is not a dataclass itself."""
 
 
 def test_each_annotation_is_evaluated_where_it_is_declared():

@@ -38,7 +38,7 @@ class Local:
 
 
 class Other(Local):
-    """Another one."""
+    """A second plugin of this process."""
 
 
 def status(registry: Registry[Callable[[], str]], name: str) -> dict[str, str]:
@@ -270,7 +270,7 @@ def test_resolve(registry):
 
 
 def test_missing_own_metadata_says_reinstall(tmp_path):
-    """In a process that sees our source but no installed distribution."""
+    """In a process that finds the sources of pyconvx but no installed distribution."""
     (tmp_path / "pyconvx" / "registry").mkdir(parents=True)
     for path in (*(ROOT / "pyconvx" / "registry").glob("*.py"), ROOT / "pyconvx" / "exceptions.py"):
         (tmp_path / path.relative_to(ROOT)).write_text(path.read_text())
@@ -297,7 +297,7 @@ def test_entry_points_agree_with_pyproject():
 
 
 def test_many_threads_load_one_plugin(registry, install):
-    """Slow import, and the module registers a name of its own meanwhile."""
+    """The import is slow, and the module itself registers another name."""
     code = (
         "import time\nfrom test_registry import SHARED\n"
         "time.sleep(0.02)\n"
@@ -350,7 +350,7 @@ def test_identify_passes_over_comparisons_that_fail(registry):
 
 
 def test_same():
-    """Values compare within one class; everything else is itself."""
+    """Values are compared within one class; other objects must be identical."""
     assert same(len, len)
     assert same(Local(), Local()) == (Local() == Local())
     assert same([1], [1])

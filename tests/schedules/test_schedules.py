@@ -1,4 +1,4 @@
-"""Schedules against scikit-learn's MLP and closed forms."""
+"""Schedules compared with scikit-learn's MLP and with closed formulas."""
 
 import math
 import pickle

@@ -1,4 +1,4 @@
-"""Solvers step by step against scikit-learn's own and plain NumPy formulas."""
+"""Solvers step by step, compared with those of scikit-learn and with formulas in NumPy."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,14 @@ STEPS, N, WEIGHTS = 25, 200, 130
 
 
 def problem(dtype=np.float64):
-    """Starting parameters and one gradient per step, of very different sizes."""
+    """Return starting parameters and one gradient per step, with numbers of very different sizes."""
     rng = np.random.default_rng(0)
     scale = 10.0 ** rng.uniform(-6, 3, N)
     return rng.standard_normal(N).astype(dtype), (scale * rng.standard_normal((STEPS, N))).astype(dtype)
 
 
 def trajectory(solver, dtype=np.float64, n_threads=1):
-    """The parameters after each step."""
+    """Return the parameters after each step."""
     parameters, gradients = problem(dtype)
     slots = np.zeros((solver.slots, N), dtype)
     path = []

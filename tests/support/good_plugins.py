@@ -21,7 +21,7 @@ FAMILIES = {
 
 
 def parameter(family, plugin):
-    """The constructor's argument with which a CNNClassifier uses a plugin."""
+    """Return the constructor's argument that makes a CNNClassifier use a plugin."""
     return {FAMILIES[family][1]: [plugin] if family == "layers" else plugin}
 
 

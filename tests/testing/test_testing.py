@@ -1,4 +1,4 @@
-"""The public checks over every registered name; wrong plugins stand in test_testing_*.py."""
+"""The public checks on every registered name; wrong plugins are in test_testing_*.py."""
 
 import subprocess
 import sys

@@ -13,7 +13,7 @@ Array = Any
 
 
 class Cube:
-    """A right one: x^3."""
+    """A correct activation: x^3."""
 
     initializer = "he_normal"
 
@@ -168,11 +168,11 @@ def test_wrong_activation(wrong, reason):
 
 # --- capsules, made of Python functions by ctypes ---------------------------------------------
 
-KEEP: list[Any] = []  # what C holds pointers to
+KEEP: list[Any] = []  # objects that C points to
 
 
 def elementwise(function: Callable[..., float], real: Any, arrays: int) -> Any:
-    """A C function over rows from a Python function of numbers."""
+    """Make a C function of rows from a Python function of numbers."""
     pointer = ctypes.POINTER(real)
 
     def loop(*arguments: Any) -> None:
@@ -186,7 +186,7 @@ def elementwise(function: Callable[..., float], real: Any, arrays: int) -> Any:
 
 
 def make_capsule(f: Callable[[float], float], df: Callable[[float, float], float], flags: int) -> Any:
-    """A capsule pyconvx.activation.v1, laid out as in activation.h."""
+    """Make a capsule pyconvx.activation.v1, laid out as in activation.h."""
     pointers = [
         elementwise(function, real, arrays)
         for real in (ctypes.c_float, ctypes.c_double)
@@ -200,7 +200,7 @@ def make_capsule(f: Callable[[float], float], df: Callable[[float, float], float
 
 
 class CompiledCube(Cube):
-    """Right, also as a capsule: x^3 never decreases."""
+    """Correct, also as a capsule: x^3 never decreases."""
 
     capsule: ClassVar[Any] = make_capsule(lambda x: x**3, lambda v, dy: 3 * v * v * dy, 2)
 
@@ -214,7 +214,7 @@ class WrongCapsuleGradient(Cube):
 
 
 class WrongFromOutput(Cube):
-    """Flag 1: the C function is handed y, and takes it for x."""
+    """With flag 1 the C function gets y, but uses it as x."""
 
     capsule: ClassVar[Any] = make_capsule(lambda x: x**3, lambda v, dy: 3 * v * v * dy, 1)
 

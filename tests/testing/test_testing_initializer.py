@@ -11,7 +11,7 @@ Array = Any
 
 
 class Normal:
-    """A right one."""
+    """A correct initializer."""
 
     def __call__(self, shape: Any, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
         return rng.standard_normal(shape)

@@ -12,7 +12,7 @@ from pyconvx.layers import Layer, ParameterSpec
 
 @dataclass(frozen=True)
 class Scale(Layer):
-    """A right one: y = w x, with a count of the passes in training as its state."""
+    """A correct layer: y = w x, with a count of the passes in training as its state."""
 
     def output_shape(self, input_shape):
         return input_shape

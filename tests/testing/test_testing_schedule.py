@@ -13,7 +13,7 @@ from pyconvx import testing
 
 @dataclass
 class Right(BaseEstimator):
-    """A right one: ``rate ** (epoch / max_epochs)``."""
+    """A correct schedule: ``rate ** (epoch / max_epochs)``."""
 
     rate: float = 0.5
 
@@ -57,14 +57,14 @@ class Zero(Right):
 
 
 class Table(Right):
-    """It ends with the training."""
+    """It has no factor for the time after training."""
 
     def factor(self, progress):
         return [1.0, 0.5, 0.25][int(2 * progress.epoch / progress.max_epochs)]
 
 
 class Short(Right):
-    """It divides by what one epoch has not."""
+    """It divides by 0 in a training of one epoch."""
 
     def factor(self, progress):
         return 1 / (progress.max_epochs - 1)
@@ -96,14 +96,14 @@ class Writes(Right):
 
 
 class Unpickled(Right):
-    """What it is made with stays behind."""
+    """Its pickle loses the parameter."""
 
     def __getstate__(self):
         return {"rate": 1.0}
 
 
 class Uncloned(Right):
-    """It keeps a second number that is no parameter."""
+    """It has a second number that is not a parameter."""
 
     def __init__(self, rate=0.5):
         self.rate, self.scale = rate, 2.0
@@ -127,7 +127,7 @@ class ScheduleParameters(Right):
 
 
 class Plain:
-    """A right one that is no estimator."""
+    """A correct schedule that does not subclass BaseEstimator."""
 
     def factor(self, progress):
         return np.float32(0.5)

@@ -14,7 +14,7 @@ Array = Any
 
 
 class Descent(BaseEstimator):
-    """A right one: p -= rate g."""
+    """A correct solver: p -= rate g."""
 
     slots: ClassVar[int] = 0
 
