@@ -12,9 +12,9 @@ from pyconvx.estimators._base import ImageNetwork
 from pyconvx.estimators._saving import saved
 from pyconvx.estimators.predictor import CompiledPredictor
 from pyconvx.losses import CrossEntropy
-from pyconvx.losses.base import probabilities
 from pyconvx.network import CompiledNetwork
 from pyconvx.persistence import StrPath, pack, write_file
+from pyconvx.registry.guard import unguarded
 
 
 class FittedClassifier(ImageNetwork):
@@ -66,7 +66,7 @@ class FittedClassifier(ImageNetwork):
             As `predict`.
         """
         check_is_fitted(self)
-        return probabilities(self._loss(), self._outputs(X).astype(np.float64))
+        return np.asarray(self._loss().probabilities(self._outputs(X).astype(np.float64)))
 
     def predict_log_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Logarithms of the probabilities; finite where probabilities underflow.
@@ -88,10 +88,10 @@ class FittedClassifier(ImageNetwork):
         """
         check_is_fitted(self)
         outputs, loss = self._outputs(X).astype(np.float64), self._loss()
-        if isinstance(loss, CrossEntropy):
+        if isinstance(unguarded(loss), CrossEntropy):
             return np.asarray(activations.log_softmax.forward(outputs))
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(probabilities(loss, outputs)))
+            return np.asarray(np.log(loss.probabilities(outputs)))
 
     def decision_function(self, X: Any) -> FloatArray:
         """The network's outputs before softmax; for two classes their difference.

@@ -14,7 +14,6 @@ from pyconvx.estimators._callbacks import FRAMES, FitTask
 from pyconvx.estimators._predictions import FittedClassifier
 from pyconvx.estimators._targets import Codes, Validation, encode, hold_out
 from pyconvx.estimators.checkpoint import CheckpointWriter
-from pyconvx.losses.base import value_and_gradient
 from pyconvx.training import Trainer, TrainingOptions
 from pyconvx.training.trainer import Epoch
 
@@ -138,7 +137,8 @@ class TrainedClassifier(FittedClassifier):
         """Weighted mean of the loss on validation data, without the penalty."""
         outputs = self._run(validation.X)
         shares = (validation.weights / validation.weights.sum()).astype(outputs.dtype)
-        return value_and_gradient(self._loss(), outputs, validation.codes, shares, np.empty_like(outputs))
+        loss = self._loss().value_and_gradient(outputs, validation.codes, shares, np.empty_like(outputs))
+        return float(loss)
 
     def _publish(self, n_iter: int, validation: Validation | None) -> None:
         """Fitted attributes from the state of training."""

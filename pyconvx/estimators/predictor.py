@@ -8,7 +8,6 @@ import numpy as np
 
 from pyconvx._core.arrays import refuse_odd_array
 from pyconvx._core.types import Array, FloatArray
-from pyconvx.losses.base import probabilities
 from pyconvx.network import CompiledNetwork
 from pyconvx.training import ArraySource
 
@@ -92,7 +91,7 @@ class CompiledPredictor:
             else:
                 samples = ArraySource(X, network.input_shape, channels_first=self._first)
                 outputs = network_outputs(network, samples)
-        return probabilities(self._loss, outputs)
+        return np.asarray(self._loss.probabilities(outputs))
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_lock"}

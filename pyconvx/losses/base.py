@@ -5,10 +5,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pyconvx.losses.guarded import GuardedLoss
 from pyconvx.registry import Registry
-from pyconvx.registry.claims import is_foreign
 from pyconvx.registry.contracts import require
-from pyconvx.registry.guard import Guard, read_only
 
 __all__ = ["Loss", "registry"]
 
@@ -52,35 +51,4 @@ def _verify(plugin: object) -> None:
     require(plugin, Loss.probabilities)
 
 
-registry: Registry[Loss] = Registry("pyconvx.losses", _verify)
-
-
-def value_and_gradient(
-    loss: Loss,
-    logits: npt.NDArray[Any],
-    targets: npt.NDArray[np.int64],
-    weights: npt.NDArray[Any],
-    gradient: npt.NDArray[Any],
-    n_threads: int = 1,
-) -> float:
-    """What the loss says; PluginError or DivergenceError where another package's breaks its contract."""
-    if not is_foreign(loss):
-        return loss.value_and_gradient(logits, targets, weights, gradient, n_threads=n_threads)
-    guard, what = Guard(registry, loss), "value_and_gradient"
-    gradient.fill(np.nan)  # what is left out shows
-    given = read_only(logits), read_only(targets), read_only(weights)
-    found = guard.call(what, loss.value_and_gradient, *given, gradient, n_threads=n_threads)
-    value = guard.number(what, found)
-    guard.finite(what, value, logits)
-    guard.finite("value_and_gradient (the gradient)", gradient, logits)
-    return value
-
-
-def probabilities(loss: Loss, logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The loss's probabilities; PluginError or DivergenceError where another package's breaks its contract."""
-    if not is_foreign(loss):
-        return loss.probabilities(logits)
-    guard, what = Guard(registry, loss), "probabilities"
-    found = guard.array(what, guard.call(what, loss.probabilities, read_only(logits)), logits.shape, logits.dtype)
-    guard.finite(what, found, logits)
-    return found
+registry: Registry[Loss] = Registry("pyconvx.losses", _verify, GuardedLoss)

@@ -18,7 +18,7 @@ from pyconvx._core.arrays import all_finite
 from pyconvx._core.threads import resolve_threads, threads_for
 from pyconvx._core.types import FloatArray
 from pyconvx.exceptions import DivergenceError
-from pyconvx.losses.base import Loss, value_and_gradient
+from pyconvx.losses import Loss
 from pyconvx.network import Memory, Network
 from pyconvx.ops import random
 from pyconvx.ops.solver_steps import l2
@@ -255,8 +255,8 @@ class Trainer:
         shares = np.divide(
             weights, weight, out=memory.kept.take(weights.shape, network.dtype), casting="same_kind"
         )
-        value = value_and_gradient(
-            self.loss, logits, self._of(self.targets, rows), shares, dlogits, settings.n_threads
+        value = self.loss.value_and_gradient(
+            logits, self._of(self.targets, rows), shares, dlogits, n_threads=settings.n_threads
         )
         if not math.isfinite(value):
             raise self._divergence("the loss", value)

@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from good_plugins import FAMILIES, Descent, Halving, Tanh, Uniform, parameter
+from good_plugins import FAMILIES, Descent, Entropy, Halving, Tanh, Uniform, parameter
 from sklearn.base import clone
 from small import fitted, images, quick, weights_of
 
@@ -21,7 +21,13 @@ from pyconvx.registry.guard import Guard, at, unguarded
 from pyconvx.schedules import Progress
 
 X, Y = images(dtype=np.float32)
-GOOD = {"activations": Tanh, "initializers": Uniform, "solvers": Descent, "schedules": Halving}
+GOOD = {
+    "activations": Tanh,
+    "initializers": Uniform,
+    "losses": Entropy,
+    "schedules": Halving,
+    "solvers": Descent,
+}
 
 
 def registry(family):
