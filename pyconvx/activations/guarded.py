@@ -24,10 +24,10 @@ class GuardedActivation(Guard):
     @property
     def capsule(self) -> Any:
         """PyCapsule of the plugin; AttributeError if it has none, so that ``hasattr`` tells."""
-        found = self.call("capsule", getattr, self.plugin, "capsule", None)
-        if found is None:
+        capsule = self.call("capsule", getattr, self.plugin, "capsule", None)
+        if capsule is None:
             raise AttributeError("this activation has no capsule")
-        return found
+        return capsule
 
     def forward(self, x: FloatArray, /) -> FloatArray:
         """Return f(x); PluginError or DivergenceError if the plugin breaks its contract."""
@@ -39,7 +39,7 @@ class GuardedActivation(Guard):
 
     def _checked(self, method: str, *arrays: FloatArray) -> FloatArray:
         """Call a method; its result is like the first of the arrays."""
-        found = self.call(method, getattr(self.plugin, method), *map(read_only, arrays))
-        result = self.array(method, found, arrays[0].shape, arrays[0].dtype)
+        result = self.call(method, getattr(self.plugin, method), *map(read_only, arrays))
+        result = self.array(method, result, arrays[0].shape, arrays[0].dtype)
         self.finite(method, result, *arrays)
         return result

@@ -28,15 +28,15 @@ def require(plugin: object, prototype: Callable[..., Any]) -> None:
     if not callable(method):
         raise TypeError(f"{plugin!r} has no method {wanted}")
     try:
-        found = inspect.signature(method)
+        signature = inspect.signature(method)
     except ValueError:
         return  # a compiled function may have no signature: the first call will show
     passed = list(inspect.signature(prototype).parameters.values())[1:]
     keywords = [p.name for p in passed if p.kind is p.KEYWORD_ONLY]
     try:
-        found.bind(*[None] * (len(passed) - len(keywords)), **dict.fromkeys(keywords))
+        signature.bind(*[None] * (len(passed) - len(keywords)), **dict.fromkeys(keywords))
     except TypeError as error:
-        raise TypeError(f"{plugin!r} has {name}{_plain(found)}, expected {wanted}: {error}") from None
+        raise TypeError(f"{plugin!r} has {name}{_plain(signature)}, expected {wanted}: {error}") from None
 
 
 def written(prototype: Callable[..., Any]) -> str:

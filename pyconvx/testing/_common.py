@@ -86,13 +86,13 @@ def central_differences(function: Callable[[Array], float], x: Array) -> Array:
     return gradient
 
 
-def check_gradient(who: str, what: str, found: Array, expected: Array, x: Array) -> None:
+def check_gradient(who: str, what: str, gradient: Array, expected: Array, x: Array) -> None:
     """Compare a gradient with central differences; the message shows the worst element."""
-    error = np.abs(found - expected) - 1e-6 * np.abs(expected)
+    error = np.abs(gradient - expected) - 1e-6 * np.abs(expected)
     worst = np.unravel_index(int(np.argmax(np.where(np.isnan(error), np.inf, error))), x.shape)
     expect(
         bool(error[worst] <= 1e-6),
         who,
-        f"{what} gives a wrong gradient: {found[worst]:.9g} at x = {x[worst]:.9g}, "
+        f"{what} gives a wrong gradient: {gradient[worst]:.9g} at x = {x[worst]:.9g}, "
         f"central differences give {expected[worst]:.9g}",
     )

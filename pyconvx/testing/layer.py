@@ -142,10 +142,11 @@ def _check_agreement(subject: Subject, x: Array) -> None:
     single, double = subject.run(x), subject.run(x.astype(np.float64))
     pairs = [("y", single.y, double.y), ("dx", single.dx, double.dx)]
     pairs += [(f"the gradient of {name}", single.grads[name], double.grads[name]) for name in single.grads]
-    for what, found, exact in pairs:
-        assert found is not None
-        assert exact is not None
-        close = np.allclose(found, exact, rtol=1e-3, atol=1e-4 * max(1.0, float(np.abs(exact).max(initial=0))))
+    for what, in_float32, in_float64 in pairs:
+        assert in_float32 is not None
+        assert in_float64 is not None
+        largest = max(1.0, float(np.abs(in_float64).max(initial=0)))
+        close = np.allclose(in_float32, in_float64, rtol=1e-3, atol=1e-4 * largest)
         expect(close, subject.who, f"{what} in float32 differs from float64 by more than rounding")
 
 
@@ -201,9 +202,9 @@ def _check_inference(subject: Subject, x: Array) -> None:
 
 def _check_gradients(subject: Subject, x: Array) -> None:
     """Compare dx and the gradient of every parameter with differences of sum(y * slopes), in float64."""
-    found = subject.run(x)
-    assert found.dx is not None
-    weights = slopes(found.y.shape)
+    result = subject.run(x)
+    assert result.dx is not None
+    weights = slopes(result.y.shape)
 
     def at(name: str, value: Array) -> float:
         if name == "dx":
@@ -211,7 +212,7 @@ def _check_gradients(subject: Subject, x: Array) -> None:
         other = Subject(subject.layer, subject.who, subject.params | {name: value}, subject.states)
         return float((other.run(x).y * weights).sum())
 
-    for name, gradient in {"dx": found.dx, **found.grads}.items():
+    for name, gradient in {"dx": result.dx, **result.grads}.items():
         value = x if name == "dx" else subject.params[name]
         what = "backward: dx" if name == "dx" else f"backward: the gradient of {name}"
         _check_directions(subject.who, what, name, gradient, value, at)
