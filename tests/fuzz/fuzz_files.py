@@ -49,13 +49,13 @@ def load(data):
 
 
 def model(data):
-    """The bytes as they are, and with a right checksum."""
+    """Try the bytes as they are, and with a correct checksum."""
     load(data)
     load(with_right_checksum(data))
 
 
 def document(data):
-    """JSON in the place of one part of the document: the first byte chooses which."""
+    """Try JSON in place of one part of the document, which the first byte chooses."""
     try:
         value = json.loads(data[1:].decode())
     except (ValueError, RecursionError):
@@ -74,7 +74,7 @@ def document(data):
 
 
 def checkpoint(data):
-    """What a fit is to go on from."""
+    """Try to continue a fit from these bytes."""
     for each in (data, with_right_checksum(data)):
         PATH.write_bytes(each)
         try:

@@ -1,4 +1,4 @@
-"""Estimators, filters, saving and loading under anything."""
+"""Estimators, filters, saving and loading with arbitrary arguments."""
 
 import os
 import tempfile
@@ -28,7 +28,7 @@ from pyconvx.estimators import Checkpoint
 
 
 def quietly(call):
-    """The call without the warning that training was short."""
+    """Call without the warning that training did not converge."""
 
     def run():
         with warnings.catch_warnings():
@@ -112,7 +112,7 @@ ILLEGAL = {
 
 @st.composite
 def parameters(draw):
-    """Parameters of a classifier, at most one of them illegal; its name, or None."""
+    """Draw parameters of a classifier, at most one of them illegal, and the name of that one or None."""
     chosen = {name: draw(LEGAL[name]) for name in draw(st.sets(st.sampled_from(sorted(LEGAL)), max_size=8))}
     chosen |= {name: draw(LEGAL[name]) for name in ("random_state", "max_iter", "n_jobs") if name not in chosen}
     chosen.setdefault("filters", (3,))
@@ -139,7 +139,7 @@ def test_classifier(case, shape, seed, how, layout, dtype, n_jobs):
     X, y = pictures(shape, seed, dtype)
     wrong, faults = spoil(X, how)
     faults += [(illegal,), ("unknown", "nope")] if illegal else []
-    clf = CNNClassifier(**values)  # whatever the values: they are looked at in fit
+    clf = CNNClassifier(**values)  # any values: fit checks them
     assert clf.get_params()["max_iter"] is values["max_iter"]
     given_X = lay(layout, wrong)
     with Unchanged(wrong, y), np.errstate(over="ignore", invalid="ignore"):
@@ -218,7 +218,7 @@ def test_fitted_classifier(seed, how, data, method):
             return
     elif method == "compile_predictor":
         predictor = clf.compile_predictor()
-        # it promises not to look at the values
+        # it promises not to check the values
         faults = [] if how in ("none", "NaN", "infinite", "no rows", "masked") else [("expected",), ("fitted",)]
         if how not in ("masked", "NaN", "infinite"):
             outcome(lambda: predictor(wrong), faults)

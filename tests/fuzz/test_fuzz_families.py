@@ -1,4 +1,4 @@
-"""Activations, initializers, losses, schedules and solvers under anything, against their formulas."""
+"""Small families with arbitrary arguments, compared with their formulas."""
 
 import math
 
@@ -34,12 +34,12 @@ SHAPES = st.lists(st.sampled_from([1, 2, 3, 5, 17, 0]), max_size=4).map(tuple)
 
 
 def named_activations():
-    """Every object that the package shows under an activation's name."""
+    """Every built-in activation that the package exports."""
     return {f"activations.{name}" for name in NAMES}
 
 
 def spoilt_array(x):
-    """A strategy: an array of any shape and what is wrong with it."""
+    """Return a strategy: an array of any shape, and the fault that it may have."""
     wrong = [(of_other_dtype(x, code), str(np.dtype(code))) for code in OTHERS] + [
         (np.ma.masked_array(x), "masked")
     ]
@@ -47,7 +47,7 @@ def spoilt_array(x):
 
 
 def values_at(name, x):
-    """The function in float64, limits at the infinities included."""
+    """Compute the function in float64, with its limits at the infinities."""
     with np.errstate(all="ignore"):
         y = np.asarray(activation_oracles.VALUES[name](np.float64(x)))
     if name not in ROWS:
@@ -108,7 +108,7 @@ def test_activation_backward(name, filled, shape, layout, n_threads, data):
         step = 1e-5
         expected = dy * (values_at(name, x + step) - values_at(name, x - step)) / (2 * step)
     assert dx.dtype == filled.dtype
-    away = np.ones(shape, bool)  # from where the slope jumps
+    away = np.ones(shape, bool)  # from the points where the slope jumps
     for kink in activation_oracles.KINKS.get(name, ()):
         away &= np.abs(x - kink) > 1e-4
     np.testing.assert_allclose(dx[away], expected[away], rtol=1e-4, atol=1e-4)
@@ -185,7 +185,7 @@ def test_initializers(name, gain, shape, seed, fans):
 
 
 def wrong_memory(array, other_dtype):
-    """A strategy: an array that a kernel cannot take as it lies, and what is said of it."""
+    """Return a strategy: an array that a kernel cannot use without a copy, and the message about it."""
     wide = np.repeat(array, 2, axis=-1)[..., ::2]
     wrong = [(array.astype(other_dtype), str(np.dtype(other_dtype))), (None, "NoneType"), (array.tolist(), "list")]
     if array.size > 1:
@@ -224,7 +224,7 @@ def test_cross_entropy(filled, N, K, smoothing, n_threads, data):
         name = data.draw(st.sampled_from(names))
         arrays[name], why = data.draw(wrong_memory(arrays[name], np.float16))
         faults += [(name, why)]
-        if name == "logits":  # the others are then of another type than these
+        if name == "logits":  # the others then have another dtype
             faults += [(other, "must be") for other in names]
     with Unchanged(logits, targets, weights):
         value = outcome(lambda: loss.value_and_gradient(*arrays.values(), n_threads=n_threads), faults)
@@ -259,7 +259,7 @@ def half_cosine(start, end, part):
 
 
 def factor_of(name, values, told):
-    """The formula of each schedule; None where a power is too large for a float."""
+    """Return the formula's factor; None if a power is too large for a float."""
     values = {key: float(value) for key, value in values.items()}
     epoch, last = told.epoch, float(told.max_epochs)
     if name == "Cosine":
@@ -333,7 +333,7 @@ SOLVERS = {
 
 
 def stepped(solver, p, g, slots, rate, t, n_weights):
-    """The formulas in float64: parameters and slots after one step."""
+    """Compute parameters and slots after one step, by the formulas in float64."""
     p, g, slots = np.float64(p), np.float64(g), np.float64(slots)
     if isinstance(solver, solvers.SGD):
         v = solver.momentum * slots[0] - rate * g

@@ -1,4 +1,4 @@
-"""The classic filters under anything, against the oracle."""
+"""The classic filters with arbitrary arguments, compared with the oracle."""
 
 import numpy as np
 import oracle

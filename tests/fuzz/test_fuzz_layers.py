@@ -1,4 +1,4 @@
-"""Layers and networks under anything: arguments, shapes, outputs against the oracle, gradients."""
+"""Layers and networks with arbitrary arguments: errors, shapes, outputs compared with the oracle, gradients."""
 
 import pickle
 
@@ -56,7 +56,7 @@ RANGES = {"eps": {"above": 0}, "momentum": {"least": 0, "below": 1}, "rate": {"l
 
 
 def argument_faults(values):
-    """What is wrong with the fields of a layer, as it holds them."""
+    """Return what is wrong with the fields of a layer."""
     values = {name: held(value) for name, value in values.items()}
     faults = [f for name in RULES.keys() & values.keys() for f in RULES[name](name, values[name], 1)]
     if "padding" in values:
@@ -74,7 +74,7 @@ def argument_faults(values):
 
 
 def held(value):
-    """Lists as tuples, NumPy's numbers as Python's."""
+    """Convert lists to tuples and NumPy's numbers to Python's."""
     if isinstance(value, (list, tuple)):
         return tuple(held(item) for item in value)
     single = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim)
@@ -91,7 +91,7 @@ REFUSALS = [("exceeds the padded input",), ("must be less than",), ("has no tap"
 
 @st.composite
 def layer_arguments(draw):
-    """The name of a layer and its arguments, any of them illegal now and then."""
+    """Draw the name of a layer and its arguments, some of them illegal."""
     name = draw(st.sampled_from(sorted(ARGUMENTS)))
     return name, {key: draw(strategy) for key, strategy in ARGUMENTS[name].items()}
 

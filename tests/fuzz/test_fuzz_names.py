@@ -1,4 +1,4 @@
-"""No public name without a fuzz test, and enough cases in all."""
+"""Every public name has a fuzz test, and there are enough cases in all."""
 
 import importlib
 from pathlib import Path
@@ -20,7 +20,7 @@ PACKAGES = (
     "filters",
     "network",
 )
-# what is no function of arguments: errors, contracts, registries (test_registry.py), constants, reports
+# names that are not functions of arguments: errors, contracts, registries (test_registry.py), constants, reports
 EXEMPT = {
     "CheckpointError", "DivergenceError", "ModelFileError", "PluginError", "get_include", "show_versions",
     "layers.Context", "layers.Layer", "layers.ParameterSpec", "layers.verify_layer", "activations.Activation",

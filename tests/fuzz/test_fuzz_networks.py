@@ -1,4 +1,4 @@
-"""Networks under anything: random chains of layers against the oracle, their gradients, odd arguments."""
+"""Networks of random layers compared with the oracle, their gradients, and arbitrary arguments."""
 
 import numpy as np
 from fuzz_layers import expected_shapes, slow_chain
@@ -43,7 +43,7 @@ IMAGE = st.tuples(st.integers(1, 8), st.integers(1, 8), st.sampled_from([1, 2, 3
 
 
 def network_of(chain, shape, dtype, seed):
-    """The network with random parameters and statistics, or None where it has to be refused."""
+    """Return a network with random parameters and statistics, or None if it has to be refused."""
     shapes = expected_shapes(chain, shape)
     i = len(shapes)
     faults = [] if i == len(chain) else [(str((shape, *shapes)[i]),)]
@@ -85,7 +85,7 @@ def test_chains_predict(chain, shape, dtype, rows, seed, n_threads):
 
 
 def one_by_one(network, x, dy):
-    """Output and flat gradient in training, layer after layer, nothing fused."""
+    """Return output and flat gradient in training, one layer at a time, without fusion."""
     context = network.context(True, Workspace(), 1, seed=3, epoch=1)
     flat, named = network.gradients()
     tape = []
@@ -189,7 +189,7 @@ def test_network_arguments(shape, dtype, seed, chain, frozen):
     size=st.integers(1, 9),
 )
 def test_batches_that_do_not_fit_a_network(wrong, size):
-    """Kernels do not look: arrays of other samples would be read beyond their end."""
+    """Kernels do not check sizes: arrays of fewer samples would be read beyond their end."""
     network = Network([layers.Conv2D(4), layers.Flatten(), layers.Dense(3)], (10, 10, 2))
     memory = Memory()
     context = network.context(True, memory.kept, 1)

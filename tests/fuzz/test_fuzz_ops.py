@@ -1,4 +1,4 @@
-"""The array functions under anything: right to the oracle, or refused with the name and the value."""
+"""The array functions with arbitrary arguments: equal to the oracle, or refused with the name and the value."""
 
 import math
 
@@ -66,7 +66,7 @@ def test_conv_output_size(size, kernel_size, padding, ceil_mode, **steps):
 
 
 def spelt(name, padding):
-    """The arguments of the check that suits a spelling."""
+    """Return the arguments of the check for a form of a parameter."""
     return (padding,) if isinstance(padding, str) else (name, padding, 0)
 
 
@@ -75,7 +75,7 @@ def spelt(name, padding):
 
 @st.composite
 def convolutions(draw):
-    """Numbers, arrays and options of a convolution, any of them illegal now and then."""
+    """Draw numbers, arrays and options of a convolution, some of them illegal."""
     filled = draw(numbers)
     N, H, W = draw(st.integers(0, 3)), *draw(st.tuples(st.integers(1, 7), st.integers(1, 7)))
     groups = draw(st.sampled_from([1, 1, 2, 3]))
@@ -98,7 +98,7 @@ GEOMETRY = {"stride": odd(small_pairs(1, 3)), "padding": odd(PADDINGS), "dilatio
 
 
 def convolution_faults(x, kernel, options):
-    """What is wrong with a convolution, its resolved windows, and whether its result fits no memory."""
+    """Return what is wrong with a convolution, its windows, and whether its result is too large for memory."""
     faults = array_fault("x", x, 4) + array_fault("kernel", kernel, 4, from_axis=0)
     arrays_fit = not faults
     faults += int_fault("groups", options["groups"], 1)
@@ -120,12 +120,12 @@ def convolution_faults(x, kernel, options):
 
 
 def is_huge(result, padded=()):
-    """Whether a result is larger than any memory, or its indices than any integer."""
+    """Return whether a result is larger than any memory, or its indices than any integer."""
     return math.prod(result) >= 2**38 or math.prod(padded) > 2**57
 
 
 def geometry(w, options):
-    """The oracle's arguments."""
+    """Return the arguments of the oracle."""
     found = {"stride": w.stride, "padding": w.padding, "dilation": w.dilation}
     return found | {"groups": int(options["groups"])}
 
@@ -159,7 +159,7 @@ def test_conv2d(case, n_threads, layout, bias):
 
 
 def spreads(x, kernel):
-    """Whether numbers that are not finite may reach further than the taps: docs/kernels.md, of Winograd's way."""
+    """Return whether NaN and infinity may reach further than the taps, as docs/kernels.md says."""
     mixed = kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= 16 and kernel.dtype == np.float32
     return mixed and not (np.isfinite(x).all() and np.isfinite(kernel).all())
 
@@ -196,7 +196,7 @@ POOLING = GEOMETRY | {"stride": odd(st.one_of(st.none(), small_pairs(1, 4))), "c
 
 @st.composite
 def pools(draw, kind):
-    """Numbers, images, the pool's size and options, any of them illegal now and then."""
+    """Draw numbers, images, the pool's size and options, some of them illegal."""
     filled = draw(numbers)
     N, H, W, C = draw(st.tuples(st.integers(0, 3), st.integers(1, 8), st.integers(1, 8), st.integers(1, 19)))
     x = filled.array(N, H * draw(SELDOM_0), W, C)
@@ -208,7 +208,7 @@ def pools(draw, kind):
 
 
 def pool_faults(shape, pool_size, options, faults):
-    """What is wrong with a pool over a legal shape, its windows, and whether its result fits no memory."""
+    """Return what is wrong with a pool, its windows, and whether its result is too large for memory."""
     faults = faults + pair_fault("pool_size", pool_size, 1)
     size_fits = not pair_fault("pool_size", pool_size, 1)
     options = dict(options)
@@ -228,7 +228,7 @@ def pool_faults(shape, pool_size, options, faults):
 
 
 def pooled(function, case, n_threads, layout, data):
-    """What a pool makes of a case, and its windows; None where it refuses, or the oracle would take too long."""
+    """Return the pool's result and its windows; None if it refuses, or the oracle would take too long."""
     _, x, pool_size, options = case
     x = data.draw(spoilt(x))
     faults = array_fault("x", x, 4) + threads_fault(n_threads)
@@ -291,7 +291,7 @@ def test_avg_pool2d_backward(case, n_threads, layout, data):
 
 
 def input_shapes(shape):
-    """A strategy: what is wrong with a spelling of this shape, and the spelling."""
+    """Return a strategy: what is wrong with a form of this shape, and the form."""
     right = [shape, list(shape), np.array(shape), tuple(map(np.int32, shape))]
     wrong = [
         (5, "5"), (None, "None"), (shape[1:], str(shape[1:])), ((*shape, 1), str((*shape, 1))),
@@ -305,7 +305,7 @@ def input_shapes(shape):
 
 
 def wrong_gradient(dy):
-    """A strategy: the gradient, or another one and what is wrong with it."""
+    """Return a strategy: the gradient, or a wrong one and what is wrong with it."""
     other = np.concatenate([dy, dy[:, :1]], axis=1)
     wrong = [(dy.astype(code), [("dy", str(np.dtype(code)))]) for code in ("f2", "i4", "c16", "O")]
     wrong += [(dy[0] if len(dy) else dy[..., 0], [("dy", "axes")]), (other, [("dy", str(other.shape))])]

@@ -1,4 +1,4 @@
-"""Arguments that fuzzing found: each was once accepted, computed wrongly, or refused by accident."""
+"""Arguments that fuzzing discovered: each was once accepted, computed wrongly, or refused by accident."""
 
 import gzip
 import sys
@@ -161,7 +161,7 @@ REFUSED = {
 
 
 def step(solver, rate=0.1, t=1, n_weights=0, n_threads=1, n=5):
-    """One step on ones; what became of them."""
+    """Return parameters of ones after one step."""
     parameters = np.ones(n)
     solver.step(
         parameters, np.ones(n), np.zeros((solver.slots, n)), rate, t, n_weights=n_weights, n_threads=n_threads
@@ -181,7 +181,7 @@ def test_refused(case):
 
 
 def test_far_taps_that_meet_the_image_are_legal():
-    """A window that begins far before the image and steps into it."""
+    """A window that begins far before the image and moves into it."""
     x = np.arange(1.0, 10).reshape(1, 3, 3, 1)
     y, argmax = ops.max_pool2d(x, 2, dilation=1 << 40, padding=1 << 40, stride=1 << 40)
     assert (y.ravel() == 1).all()
@@ -189,7 +189,7 @@ def test_far_taps_that_meet_the_image_are_legal():
 
 
 def test_all_processors_for_plugins():
-    """A count of -1 went to the loops as it was, and no part of the work was done."""
+    """A count of -1 reached the loops unchanged, and no work was done."""
     logits, targets, weights = np.ones((600, 10)), np.zeros(600, int), np.ones(600)
     values = [
         CrossEntropy().value_and_gradient(logits, targets, weights, np.empty((600, 10)), n_threads=n)
@@ -249,7 +249,7 @@ def test_batches_of_other_samples():
 
 
 def test_frozen_names_are_whole():
-    """A name covers what lies below it, and nothing that only begins alike."""
+    """A name covers everything below it, but nothing that only begins the same way."""
     network = Network([layers.Dense(2), *[layers.Dense(2)] * 10], (3,), frozen=["dense_1"])
     assert {name for name in network.parameters if name.startswith("dense_1.")} == set(network._layout.fixed)
     assert output_shapes(network.layers, (3,))[-1] == (2,)

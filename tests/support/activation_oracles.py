@@ -1,4 +1,4 @@
-"""Slow definitions of the activations: NumPy and SciPy in float64, straight from the formulas."""
+"""Slow definitions of the activations: the formulas in NumPy and SciPy, in float64."""
 
 import numpy as np
 from scipy import special

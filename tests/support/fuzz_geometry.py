@@ -1,4 +1,4 @@
-"""Which windows are legal and how many there are: the fuzz tests' own judgement, for sizes of any magnitude."""
+"""Which windows are legal and how many there are: an independent answer for the fuzz tests, for any sizes."""
 
 import numpy as np
 import oracle
@@ -8,7 +8,7 @@ FEW = 10_000  # windows along an axis that the oracle may slide over
 
 
 def cells(size, taps, stride, padding, dilation, ceil_mode=False):
-    """Windows along one axis; by the formula where there are too many to slide, 0 where none fits."""
+    """Count the windows along one axis, by the formula if there are too many to slide; 0 if none fits."""
     room = size + sum(padding) - dilation * (taps - 1) - 1
     if room < 0:
         return 0
@@ -28,18 +28,18 @@ def spelling_faults(options):
 
 
 def is_on(switch):
-    """Whether a switch is legal and on."""
+    """Return whether a flag is legal and on."""
     return switch is True or switch is np.True_
 
 
 def sees(start, taps, dilation, size):
-    """Whether a window has a tap in the image: the first one that is not before it, if it is."""
+    """Return whether a window has a tap in the image."""
     first = max(0, -(start // dilation))
     return first < taps and start + first * dilation < size
 
 
 class Windows:
-    """The geometry of legal spellings, spelt out for the oracle."""
+    """Return the geometry of legal parameters, in the form that the oracle takes."""
 
     def __init__(self, size, kernel_size, options, ceil_mode=False):
         self.size, self.kernel_size = size, kernel_size

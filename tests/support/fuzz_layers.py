@@ -1,4 +1,4 @@
-"""What layers make of shapes and images: the fuzz tests' own judgement, by the oracle."""
+"""Shapes and outputs of layers: an independent answer for the fuzz tests, by the oracle."""
 
 import activation_oracles
 import numpy as np
@@ -11,7 +11,7 @@ from pyconvx.layers.sequence import below
 
 
 def windows_of(layer, shape):
-    """The windows of a convolution or pool over images of a shape."""
+    """Return the windows of a convolution or pool over images of a shape."""
     pool = hasattr(layer, "pool_size")
     size = both(layer.pool_size if pool else layer.kernel_size)
     options = {"stride": layer.stride or size, "padding": layer.padding, "dilation": getattr(layer, "dilation", 1)}
@@ -19,7 +19,7 @@ def windows_of(layer, shape):
 
 
 def shape_behind(layer, shape):
-    """What a layer makes of a sample's shape; None where it cannot take it."""
+    """Return the shape after a layer; None if it cannot take the input."""
     if isinstance(layer, (layers.Activation, layers.Dropout, layers.BatchNorm)):
         return shape
     if isinstance(layer, layers.Flatten):
@@ -47,7 +47,7 @@ def shape_behind(layer, shape):
 
 
 def expected_shapes(chain, shape):
-    """The shape behind each layer, up to the first that cannot take its input."""
+    """Return the shape after each layer, up to the first that cannot take its input."""
     shapes = []
     for layer in chain:
         shape = shape_behind(layer, shape)
@@ -58,7 +58,7 @@ def expected_shapes(chain, shape):
 
 
 def slow_forward(layer, x, params):
-    """A layer's output outside training, by the oracle in float64."""
+    """Compute a layer's output outside training, by the oracle in float64."""
     if isinstance(layer, layers.Activation):
         return activation_oracles.VALUES[layer.activation](x)
     if isinstance(layer, layers.Dropout):
@@ -88,13 +88,13 @@ def slow_forward(layer, x, params):
 
 
 def slow_chain(chain, x, params):
-    """One layer after the other."""
+    """Compute the output of layers one after the other."""
     for name, layer in zip(layers_named(chain), chain, strict=True):
         x = slow_forward(layer, x, below(params, name))
     return x
 
 
 def layers_named(chain):
-    """Names as a network gives them: the class and the place among its kind."""
+    """Return names as a network gives them: the class and the number among its kind."""
     kinds = [type(layer).__name__.lower() for layer in chain]
     return [f"{kind}_{kinds[: i + 1].count(kind)}" for i, kind in enumerate(kinds)]

@@ -24,7 +24,7 @@ BAD = (
 
 
 def pictures(shape, seed, dtype="f4"):
-    """Noise around 0 with labels that follow from it."""
+    """Make noise around 0, with labels that follow from it."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal(shape)
     y = np.arange(len(X)) % 2
@@ -34,7 +34,7 @@ def pictures(shape, seed, dtype="f4"):
 
 
 def spoil(X, how):
-    """The images with something wrong, and what is said of it."""
+    """Return the images with a fault, and the message about it."""
     X = X.astype(float) if how in ("NaN", "infinite") else X.copy()
     if how in ("NaN", "infinite"):
         X.flat[X.size // 2] = {"NaN": np.nan, "infinite": -np.inf}[how]

@@ -28,7 +28,7 @@ stderr = 2
 
 @contextlib.contextmanager
 def watched():
-    """Ends the process, and shows where it stood, if the block does not end."""
+    """End the process, with a traceback, if the block takes too long."""
     faulthandler.dump_traceback_later(SECONDS, exit=True, file=stderr)
     try:
         yield
@@ -107,7 +107,7 @@ def assert_close(found, expected, scale, dtype, exact=False, *, spreads=False):
 
 
 class Unchanged:
-    """That arrays keep their bytes while a block runs."""
+    """Check that arrays keep their bytes while a block runs."""
 
     def __init__(self, *arrays):
         self.arrays = [array for array in arrays if isinstance(array, np.ndarray) and array.dtype != object]
@@ -131,14 +131,14 @@ INTEGERS = (0, -1, 1, 2, 5, np.int8(2), np.uint64(3), np.array(2), *HUGE, *(-siz
 
 
 def is_whole(value):
-    """Whether a value counts as an integer: an int, NumPy's too, but no bool."""
+    """Return whether a value counts as an integer: an int, also NumPy's, but not a bool."""
     if isinstance(value, np.ndarray):
         return value.ndim == 0 and value.dtype.kind in "iu"
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def int_fault(name, value, least):
-    """What a refusal says of an integer parameter, or nothing."""
+    """Return what a refusal of an integer parameter says; an empty list if it is legal."""
     if not is_whole(value):
         return [(name, repr(value))]
     return [] if int(value) >= least else [(name, str(int(value)))]
@@ -191,20 +191,20 @@ def threads_fault(value, name="n_threads"):
 
 
 def plain(value):
-    """NumPy's integers and lists as Python's ints and tuples."""
+    """Convert NumPy's integers and lists to Python's ints and tuples."""
     if isinstance(value, (tuple, list)):
         return tuple(plain(item) for item in value)
     return int(value) if is_whole(value) else value
 
 
 def both(value):
-    """A legal int or pair as a pair."""
+    """Return a legal int or pair as a pair."""
     value = plain(value)
     return value if isinstance(value, tuple) else (value, value)
 
 
 def odd(legal=None):
-    """A strategy: mostly what is legal, now and then anything at all."""
+    """Return a strategy: mostly legal values, sometimes any value at all."""
     strange = st.sampled_from(NO_INTEGERS + INTEGERS)
     return strange if legal is None else st.one_of(*[legal] * 11, strange)
 
@@ -249,11 +249,11 @@ class Numbers:
 
     @property
     def exact(self):
-        """Whether sums of products come out to the bit, in any order."""
+        """Return whether sums of products are exact in any order."""
         return self.kind == "integers"
 
     def array(self, *shape, special=True):
-        """A new array; without `special`, finite and of ordinary size."""
+        """Make an array; without `special` its numbers are finite and of ordinary size."""
         if self.exact:
             return self.rng.integers(-4, 5, shape).astype(self.dtype)
         numbers = self.rng.standard_normal(shape)
@@ -271,7 +271,7 @@ numbers = st.builds(
 
 
 class Wrapped:
-    """Something that is no array, but has one."""
+    """An object that is not an array but converts to one."""
 
     def __init__(self, array):
         self.array = array
@@ -281,7 +281,7 @@ class Wrapped:
 
 
 class Subclass(np.ndarray):
-    """An array of another class."""
+    """Return the array as another class."""
 
 
 def _strided(x):
@@ -329,19 +329,19 @@ layouts = st.sampled_from(["plain", *LAYOUTS]).map(LAYOUTS.get)
 
 
 def lay(layout, array):
-    """The array in another memory, where it is a legal one."""
+    """Return the array in another memory layout that is legal."""
     return layout(array) if type(array) is np.ndarray and array.dtype in FLOATS else array
 
 
 def of_other_dtype(x, code):
-    """The same shape in a dtype that is no float32 or float64."""
+    """Return the same shape in a dtype other than float32 and float64."""
     if code in ("U3", "M8[s]"):
         return np.zeros(x.shape, code)
     return np.zeros(x.shape).astype(code)
 
 
 def array_fault(name, x, ndim, from_axis=1):
-    """What a refusal says of an array argument of the ops, or nothing."""
+    """Return what a refusal of an array argument says; an empty list if it is legal."""
     if isinstance(x, np.ma.MaskedArray):
         return [(name, "masked")]
     array = np.asarray(x)
@@ -353,7 +353,7 @@ def array_fault(name, x, ndim, from_axis=1):
 
 
 def spoilt(x):
-    """A strategy: the array itself, mostly, or one that is illegal."""
+    """Return a strategy: mostly the array itself, sometimes one that is illegal."""
     wrong = [of_other_dtype(x, code) for code in OTHERS]
     wrong += [np.ma.masked_array(x), x[..., None], x[None], x[..., :0], x.astype(x.dtype).ravel()]
     return st.one_of(*[st.just(x)] * 9, st.sampled_from(wrong))

@@ -15,18 +15,18 @@ from pyconvx.filters import KERNELS
 
 
 def entries():
-    """All examples, or none where the file is not at hand."""
+    """Return all examples, or none if the file is missing."""
     path = os.environ.get("PYCONVX_GOLDEN")
     return json.loads(Path(path).read_text(encoding="utf-8")) if path else []
 
 
 def same(got, expected):
-    """Equal to rounding, in shape and value."""
+    """Check that shape and values are equal, to rounding."""
     np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12, strict=False)
 
 
 def image(values):
-    """A batch of one image in float64."""
+    """Return a batch of one image in float64."""
     return np.array(values, np.float64)[None]
 
 

@@ -26,7 +26,7 @@ X, Y = images(n=60)
 
 
 def record(clf):
-    """What has to belong to one whole number of epochs."""
+    """Return everything that has to belong to the same number of epochs."""
     curves = clf.loss_curve_, clf.validation_scores_, clf.n_iter_, clf.t_, clf.best_loss_, clf.loss_
     state = clf._state
     counters = state.epoch, state.step, state.samples_seen, state.no_improvement, state.slots.tobytes()
@@ -34,7 +34,7 @@ def record(clf):
 
 
 def undisturbed():
-    """The record after each number of epochs, from none to all."""
+    """Return the record after each number of epochs, from none to all."""
     records = []
     for epochs in range(1, SETTINGS["max_iter"] + 1):
         records.append(record(fit(quick(**SETTINGS | {"max_iter": epochs}))))

@@ -14,7 +14,7 @@ FUSED = tuple(level for level in LEVELS if level != "baseline")
 
 @cache
 def load(kernel: str, level: str) -> ModuleType:
-    """One module at one level, whatever the level that `pyconvx` itself chose."""
+    """Import one module at one level, whatever level `pyconvx` itself has chosen."""
     (path,) = (Path(_ext.__file__).parent / level).glob(f"{kernel}.*.so")
     spec = importlib.util.spec_from_file_location(f"pyconvx._ext.{kernel}", path)
     assert spec is not None

@@ -33,7 +33,7 @@ def fit(path, X, y):
 
 
 def killed_after(seconds, path, X, y):
-    """Whether a fit in another process was killed, after so many seconds, before it ended."""
+    """Return whether a fit in another process was killed, after so many seconds, before it ended."""
     process = os.fork()
     if process == 0:
         try:

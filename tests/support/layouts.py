@@ -4,7 +4,7 @@ import numpy as np
 
 
 def unusual(x):
-    """`x` in F order, strided, unaligned, read-only, backwards, and in the other byte order."""
+    """Return `x` in F order, strided, unaligned, read-only, backwards, and in the other byte order."""
     wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
     wide[..., ::2] = x
     raw = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)

@@ -22,7 +22,7 @@ def show(*arrays):
 
 
 def on_each_level(script: str) -> dict[str, list[str]]:
-    """What `script` showed, line by line, by level."""
+    """Return what `script` showed, line by line, for each level."""
     shown = {}
     for level in _ext.AVAILABLE:
         run = subprocess.run(

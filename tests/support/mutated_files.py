@@ -23,7 +23,7 @@ PIECES = (b"0", b"9", b"-", b'"', b"[", b"{", b"null", b"1e9", b"[[" * 500)
 
 
 def small_model():
-    """The bytes of a model file of a few kilobytes."""
+    """Return the bytes of a model file of a few kilobytes."""
     clf = fitted(*images(), clf=quick(filters=(1,), hidden_layer_sizes=(), kernel_size=1, max_iter=1))
     with tempfile.TemporaryDirectory() as folder:
         clf.save(Path(folder, "clf"))
@@ -31,7 +31,7 @@ def small_model():
 
 
 def mutated(original, chance):
-    """The bytes with bits flipped, cut off, moved, put in, or with another length of the header."""
+    """Return the bytes with flipped bits, parts cut off, moved or inserted, or another length of the header."""
     data = bytearray(original)
     for _ in range(chance.choice((1, 1, 2, 8))):
         how, place = chance.randrange(6), chance.randrange(len(data))
@@ -52,7 +52,7 @@ def mutated(original, chance):
 
 
 def with_right_checksum(data):
-    """The same bytes, their own checksum in its place."""
+    """Return the same bytes with their correct checksum."""
     if len(data) < container._DIGEST.stop:
         return data
     whole = bytearray(data)

@@ -14,12 +14,12 @@ NO_PADDING = ((0, 0), (0, 0))
 
 
 def integer_array(rng, shape, dtype=np.float64, low=-4, high=5):
-    """Small whole numbers: sums of their products are exact in float32, so results must be equal."""
+    """Return small whole numbers: sums of their products are exact in float32, so results must be equal."""
     return rng.integers(low, high, shape).astype(dtype)
 
 
 def sides(padding, size, kernel_size, stride=ONE, dilation=ONE):
-    """Any spelling of padding as ((top, bottom), (left, right))."""
+    """Return padding of any form as ((top, bottom), (left, right))."""
     if padding == "valid":
         return NO_PADDING
     if padding == "same":
@@ -35,7 +35,7 @@ def sides(padding, size, kernel_size, stride=ONE, dilation=ONE):
 
 
 def output_size(size, kernel_size, stride=1, padding=(0, 0), dilation=1, ceil_mode=False):
-    """How many windows fit, found by sliding one; ceil mode may add one that sticks out."""
+    """Count the windows that fit by sliding one; ceil mode may add one that reaches beyond the end."""
     end = size + sum(padding)
     reach = dilation * (kernel_size - 1) + 1
     starts = [start for start in range(0, end, stride) if start + reach <= end]
@@ -47,14 +47,14 @@ def output_size(size, kernel_size, stride=1, padding=(0, 0), dilation=1, ceil_mo
 
 
 def output_sizes(size, kernel_size, stride=ONE, padding=NO_PADDING, dilation=ONE, ceil_mode=False):
-    """Both axes."""
+    """Count the windows along both axes."""
     return tuple(
         output_size(*axis, ceil_mode) for axis in zip(size, kernel_size, stride, padding, dilation, strict=True)
     )
 
 
 def taps(size, kernel_size, out, stride, padding, dilation) -> Iterator[tuple[int, ...]]:
-    """(i, j, m, n, h, w): output cell, tap, and the cell of the map that it meets, where there is one."""
+    """Yield (i, j, m, n, h, w): output cell, tap, and the cell of the map under it, if there is one."""
     for i, j in itertools.product(range(out[0]), range(out[1])):
         for m, n in itertools.product(range(kernel_size[0]), range(kernel_size[1])):
             h = i * stride[0] + m * dilation[0] - padding[0][0]
@@ -64,7 +64,7 @@ def taps(size, kernel_size, out, stride, padding, dilation) -> Iterator[tuple[in
 
 
 def _groups(C, OC, groups):
-    """(channels read, channels written) of each group."""
+    """Yield (channels read, channels written) of each group."""
     for g in range(groups):
         yield (
             slice(g * C // groups, (g + 1) * C // groups),
@@ -87,7 +87,7 @@ def conv2d(x, kernel, bias=None, stride=ONE, padding=NO_PADDING, dilation=ONE, g
 
 
 def conv2d_backward(dy, x, kernel, stride=ONE, padding=NO_PADDING, dilation=ONE, groups=1):
-    """dx, dkernel and dbias: every product of the forward pass, differentiated."""
+    """Return dx, dkernel and dbias: the derivative of every product of the forward pass."""
     dy, x, kernel = np.float64(dy), np.float64(x), np.float64(kernel)
     size, kernel_size, OC = x.shape[1:3], kernel.shape[:2], kernel.shape[3]
     dx, dkernel = np.zeros_like(x), np.zeros_like(kernel)
@@ -99,7 +99,7 @@ def conv2d_backward(dy, x, kernel, stride=ONE, padding=NO_PADDING, dilation=ONE,
 
 
 def max_pool2d(x, pool_size, stride, padding=NO_PADDING, dilation=ONE, ceil_mode=False):
-    """The first NaN of each window, else the first of its largest; and its place h * W + w."""
+    """Return the first NaN of each window, else the first of its largest, and its position h * W + w."""
     size = x.shape[1:3]
     out = output_sizes(size, pool_size, stride, padding, dilation, ceil_mode)
     y = np.zeros((len(x), *out, x.shape[3]), x.dtype)
@@ -114,7 +114,7 @@ def max_pool2d(x, pool_size, stride, padding=NO_PADDING, dilation=ONE, ceil_mode
 
 
 def max_pool2d_backward(dy, argmax, input_shape):
-    """Each gradient to its window's winner."""
+    """Add each gradient to the winner of its window."""
     N, H, W, C = input_shape
     dx = np.zeros((N, H * W, C))
     for cell in np.ndindex(*dy.shape):
@@ -123,9 +123,9 @@ def max_pool2d_backward(dy, argmax, input_shape):
 
 
 def _counts(size, pool_size, out, stride, padding, include_pad):
-    """Cells that each mean is divided by, padding included or not."""
+    """Return the number of cells that each mean is divided by, padding included or not."""
     count = np.zeros(out)
-    if include_pad:  # the padded map is the map, then
+    if include_pad:  # then the padded map counts as the map
         size = tuple(n + sum(p) for n, p in zip(size, padding, strict=True))
         padding = NO_PADDING
     for i, j, *_ in taps(size, pool_size, out, stride, padding, ONE):
@@ -134,7 +134,7 @@ def _counts(size, pool_size, out, stride, padding, include_pad):
 
 
 def avg_pool2d(x, pool_size, stride, padding=NO_PADDING, ceil_mode=False, include_pad=False):
-    """Mean of each window."""
+    """Return the mean of each window."""
     size = x.shape[1:3]
     out = output_sizes(size, pool_size, stride, padding, ONE, ceil_mode)
     y = np.zeros((len(x), *out, x.shape[3]))
@@ -144,7 +144,7 @@ def avg_pool2d(x, pool_size, stride, padding=NO_PADDING, ceil_mode=False, includ
 
 
 def avg_pool2d_backward(dy, input_shape, pool_size, stride, padding=NO_PADDING, include_pad=False):
-    """Each gradient in equal parts to its window's cells."""
+    """Add each gradient in equal parts to the cells of its window."""
     size, out = input_shape[1:3], dy.shape[1:3]
     share = dy / _counts(size, pool_size, out, stride, padding, include_pad)[:, :, None]
     dx = np.zeros(input_shape)
@@ -154,7 +154,7 @@ def avg_pool2d_backward(dy, input_shape, pool_size, stride, padding=NO_PADDING, 
 
 
 def global_avg_pool2d(x):
-    """Mean of each plane."""
+    """Return the mean of each plane."""
     return np.float64(x).sum(axis=(1, 2)) / (x.shape[1] * x.shape[2])
 
 

@@ -1,4 +1,4 @@
-"""Where the tests and the project lie."""
+"""Folders of the tests and of the project."""
 
 import os
 from pathlib import Path

@@ -56,7 +56,7 @@ ARCHER = "Archer detected OpenMP application with TSan"
 
 
 def run(code: str, level: str) -> subprocess.CompletedProcess[str]:
-    """The code in a process of its own."""
+    """Run code in a new process."""
     return subprocess.run(
         [sys.executable, "-c", PREAMBLE + code],
         env={**os.environ, "PYCONVX_ISA": level},

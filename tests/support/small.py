@@ -14,7 +14,7 @@ from pyconvx.estimators.checkpoint import CheckpointWriter
 
 
 def images(n=30, shape=(6, 6, 1), n_classes=3, seed=0, dtype=np.float64):
-    """Noise with a bright row that tells the class."""
+    """Make noise with a bright row whose position is the class."""
     rng = np.random.default_rng(seed)
     X = rng.uniform(0, 1, (n, *shape))
     y = np.arange(n) % n_classes
@@ -24,13 +24,13 @@ def images(n=30, shape=(6, 6, 1), n_classes=3, seed=0, dtype=np.float64):
 
 
 def quick(**parameters):
-    """A classifier that takes milliseconds."""
+    """Return a classifier that trains in milliseconds."""
     chosen = {"filters": (4,), "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0, "n_jobs": 1}
     return CNNClassifier(**{**chosen, **parameters})
 
 
 def fitted(*data, clf=None, **parameters):
-    """Fit it, few epochs as they are."""
+    """Fit a classifier, without the warning that it did not converge."""
     clf = quick(**parameters) if clf is None else clf
     keywords = data[-1] if isinstance(data[-1], dict) else {}
     arrays = data[:-1] if keywords else data
@@ -40,12 +40,12 @@ def fitted(*data, clf=None, **parameters):
 
 
 def weights_of(clf):
-    """All that training moved, as bytes."""
+    """Return everything that training changes, as bytes."""
     return clf.network_.buffer.tobytes() + clf.network_.state_buffer.tobytes()
 
 
 def printed_by(script, folder):
-    """What a script prints that may import the tests; a file of its own, for the processes that it starts."""
+    """Return the output of a script, which may import tests; it is a file, for the processes that it starts."""
     path = folder / "script.py"
     path.write_text(script)
     run = subprocess.run(
@@ -61,7 +61,7 @@ class Cut(Exception):
 
 
 def cut_at(epoch, monkeypatch):
-    """Let every fit of this test end with Cut, once it has done so many epochs and written its checkpoint."""
+    """Make every fit of this test end with Cut after so many epochs, when it has written its checkpoint."""
     save = CheckpointWriter.save
 
     def cut(self, clf, done, *rest, **options):

@@ -1,4 +1,4 @@
-"""The side-by-side benchmarks: their arithmetic, their workers, and the page that is made from the results."""
+"""The benchmarks against other libraries: their arithmetic, their workers, and the page that shows the results."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ PARAMETERS = {"digits": 225_034, "vgg": 2_360_138, "resnet": 78_042}
 
 
 def runs(*values):
-    """One answer per pair; values are (x, y)."""
+    """Return one answer per pair; values are (x, y)."""
     return [{"figures": {"x": x, "y": y}, "peak_mb": 10 * x} for x, y in values]
 
 

@@ -1,4 +1,4 @@
-"""Disks that fill, fail, refuse and die: what was saved before stays whole, and training goes on."""
+"""Full and failing disks, and writers that die: what was saved before stays intact, and training continues."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ OLD, NEW = b"old" * 1000, b"new" * 2000
 
 
 def at_call(number, action, monkeypatch):
-    """Let the n-th call that writing a file makes do `action` first; returns the calls' names so far."""
+    """Make the n-th call for writing a file do `action` first; return the names of the calls so far."""
     calls = []
 
     def watched(name, original):
@@ -53,7 +53,7 @@ def test_data_reach_the_disk_before_the_name_and_the_name_before_the_return(tmp_
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EACCES, errno.EROFS])
 def test_any_call_may_fail(code, tmp_path, monkeypatch):
-    """The error arrives, the file is the old one or, once renamed, the new one, and nothing else is left."""
+    """The error is raised; the file is the old one or, after the rename, the new one; nothing else is left."""
 
     def fail():
         raise OSError(code, os.strerror(code))
@@ -72,7 +72,7 @@ def test_any_call_may_fail(code, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_at_any_call(tmp_path, monkeypatch):
-    """The old file or the new one, and nothing beside it."""
+    """Check that there is the old file or the new one, and nothing beside it."""
 
     def interrupt():
         raise KeyboardInterrupt
@@ -109,7 +109,7 @@ print("done")
 
 
 def test_killed_at_every_call(tmp_path):
-    """The file is the old or the new one, whole; the next writer removes what the killed one left behind."""
+    """The file is the complete old or new one; the next writer removes the leftovers of the killed one."""
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", KILLED, str(tmp_path / "file")]
     run = subprocess.run(
         command,
@@ -123,7 +123,7 @@ def test_killed_at_every_call(tmp_path):
 
 
 def test_a_failed_checkpoint_is_told_and_nothing_more(tmp_path, monkeypatch):
-    """The checkpoint of epoch 2 fails: the older one loads, and training ends as it would have."""
+    """The checkpoint of epoch 2 fails: the older one loads, and training ends with the same result."""
     count, fsync = [0], os.fsync
 
     def failing(descriptor):
@@ -179,7 +179,7 @@ except OSError as error:
 else:
     raise AssertionError("not refused")
 assert os.listdir(folder) == ["fit"]
-# with room again the same fit goes on from there, to the same end
+# with free space again the same fit continues, to the same result
 subprocess.run(["mount", "-o", "remount,size=4m", folder], check=True)
 resumed, warned = told(filters=(40,), max_iter=3, checkpoint=Checkpoint(path), resume=True)
 assert not warned and weights_of(resumed) == weights_of(clf)
@@ -209,7 +209,7 @@ print("done")
 
 
 def mounts():
-    """Whether file systems can be mounted here, by root or in a name space of one's own."""
+    """Return whether file systems can be mounted here, by root or in a new name space."""
     unshare = shutil.which("unshare")
     test = ["--mount", "--map-root-user", "--user", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
     return bool(unshare) and subprocess.run([unshare, *test], capture_output=True, check=False).returncode == 0
@@ -218,7 +218,7 @@ def mounts():
 @pytest.mark.skipif(not mounts(), reason="no file systems can be mounted here")
 @pytest.mark.parametrize("case", [FULL, READ_ONLY], ids=["full", "read-only"])
 def test_file_systems(case, tmp_path):
-    """On a tmpfs with room for one checkpoint, and on one that became read-only."""
+    """A tmpfs with space for one checkpoint only, and one that became read-only."""
     script = Path(tmp_path, "script.py")
     script.write_text(MOUNTED + case)
     folder = tmp_path / "mounted"
@@ -244,7 +244,7 @@ for _ in range(12):
 
 
 def test_writers_at_the_same_time(tmp_path):
-    """A reader finds one or the other, always whole; nobody takes away what another is writing."""
+    """A reader finds one or the other, always complete; no writer removes the temporary file of another."""
     path = tmp_path / "model"
     expected = [weights_of(fitted(X, Y, random_state=number)) for number in range(3)]
     fitted(X, Y, random_state=0).save(path)
@@ -263,7 +263,7 @@ def test_writers_at_the_same_time(tmp_path):
 
 
 def test_saving_over_a_file_that_is_mapped(tmp_path):
-    """Who reads the old file keeps it; the new one has the name."""
+    """A reader that has the old file open can still read it; the name belongs to the new one."""
     path = tmp_path / "model"
     fitted(X, Y).save(path)
     before = path.read_bytes()
@@ -297,7 +297,7 @@ def test_what_is_no_file(tmp_path):
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path):
-    """A limit on the size of files stands for the disk's."""
+    """A limit on the size of files replaces a full disk."""
     script = f"""
 import resource, signal, sys
 sys.path.insert(0, {str(SUPPORT)!r})

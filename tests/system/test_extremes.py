@@ -1,4 +1,4 @@
-"""Numbers and sizes at the ends: tiny and huge values, ones of everything, more than 2**31 cells."""
+"""Extreme numbers and sizes: tiny and huge values, arrays of ones, more than 2**31 cells."""
 
 import warnings
 
@@ -20,14 +20,14 @@ FLOATS = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 def exact(rng, shape, dtype):
-    """Small whole numbers: sums of their products are exact, whatever the order."""
+    """Return small whole numbers: sums of their products are exact in any order."""
     return rng.integers(-4, 5, shape).astype(dtype)
 
 
 @FLOATS
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 def test_powers_of_two_scale_results_exactly_down_to_subnormal_numbers(dtype, kernel_size):
-    """Multiplied by 2**k, whole numbers keep all their bits, so results do; nothing is flushed to zero."""
+    """Whole numbers times 2**k have the same bits, so results have, too; nothing is flushed to zero."""
     rng = np.random.default_rng(0)
     x, kernel = exact(rng, (5, 9, 8, 16), dtype), exact(rng, (kernel_size, kernel_size, 16, 16), dtype)
     exponents = (-140, 100) if dtype == np.float32 else (-1060, 990)
@@ -55,7 +55,7 @@ def test_powers_of_two_scale_results_exactly_down_to_subnormal_numbers(dtype, ke
 @FLOATS
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 def test_overflow_is_never_finite_and_makes_no_noise(dtype, kernel_size):
-    """Infinite, or NaN where the transforms of Winograd's method subtract infinities."""
+    """The result is infinite, or NaN if the transforms of Winograd's method subtract infinities."""
     largest = np.finfo(dtype).max
     x = np.full((2, 6, 6, 16), largest, dtype)
     kernel = np.ones((kernel_size, kernel_size, 16, 16), dtype)
@@ -71,7 +71,7 @@ def test_overflow_is_never_finite_and_makes_no_noise(dtype, kernel_size):
 @FLOATS
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_reaches_the_cells_that_hold_it(dtype, value):
-    """And no other, also with Winograd's method, whose tiles are larger."""
+    """No other cell becomes NaN, also with Winograd's method, whose tiles are larger."""
     x, kernel = np.ones((1, 12, 12, 16), dtype), np.ones((3, 3, 16, 16), dtype)
     for row in range(12):
         x[0, row, 6, 3] = value
@@ -83,7 +83,7 @@ def test_what_is_not_finite_reaches_the_cells_that_hold_it(dtype, value):
 
 @FLOATS
 def test_fits_on_tiny_and_huge_images(dtype):
-    """They train, or stop with DivergenceError and weights that predict; no NaN gets through, no warning."""
+    """Training works, or ends with DivergenceError and usable weights; there is no NaN and no warning."""
     X, y = pictures(30, dtype=dtype)
     least, most = (-149, 120) if dtype == np.float32 else (-1074, 1000)
     for exponent in (least, least + 12, -60, 30, 60, most):
@@ -98,7 +98,7 @@ def test_fits_on_tiny_and_huge_images(dtype):
 
 
 class Jump(Constant):
-    """A rate that explodes in the third epoch."""
+    """A learning rate that explodes in the third epoch."""
 
     def factor(self, progress):
         return 1.0 if progress.epoch < 2 else 1e300
@@ -114,12 +114,12 @@ def test_divergence_keeps_the_weights_of_the_last_good_epoch(dtype):
     assert weights_of(clf) == weights_of(whole)
     assert (clf.n_iter_, clf.t_, clf.loss_curve_) == (whole.n_iter_, whole.t_, whole.loss_curve_)
     np.testing.assert_array_equal(clf.predict_proba(X), whole.predict_proba(X))
-    fitted(X, y, clf=clf.set_params(learning_rate="constant"))  # and it can begin anew
+    fitted(X, y, clf=clf.set_params(learning_rate="constant"))  # and it can start again
 
 
 @pytest.mark.parametrize("max_iter", [1, 50])
 def test_weights_kept_after_divergence_predict(max_iter):
-    """The last steps of an epoch can make weights that are finite, but too large to compute with."""
+    """The last steps of an epoch may make weights that are finite, but too large to compute with."""
     X, y = images()
     clf = quick(learning_rate_init=1e30, solver="sgd", max_iter=max_iter, tol=0.0)
     words = r"became (nan|inf) in epoch \d+, step \d+, with learning rate 1e\+30; .* are kept. Try a smaller"
@@ -133,7 +133,7 @@ def test_weights_kept_after_divergence_predict(max_iter):
 
 @FLOATS
 def test_outputs_that_overflow_are_no_predictions(dtype):
-    """Finite weights and images, but sums beyond the type's largest number: NaN would be taken for class 0."""
+    """Weights and images are finite, but sums exceed the largest number: NaN would be read as class 0."""
     X, y = pictures(30, dtype=dtype)
     clf = fitted(X, y)
     clf.network_.buffer[:] = np.finfo(dtype).max / 2
@@ -153,7 +153,7 @@ def test_a_search_goes_on_after_a_candidate_diverged():
 
 
 def test_no_call_changes_how_the_processor_rounds():
-    """Neither this thread nor OpenMP's others flush subnormal numbers or round otherwise afterwards."""
+    """Afterwards no thread, of this process or OpenMP, flushes subnormal numbers or rounds differently."""
     tiny = np.full(200_000, 3e-45, np.float32)
     for _ in range(3):
         fitted(*pictures(30), n_jobs=2)
@@ -201,7 +201,7 @@ def test_images_that_are_all_equal(kind, batch_norm):
 
 
 def test_ten_thousand_classes():
-    """Labels are found again among 10,000, and a step of training moves every one of their biases."""
+    """All 10,000 labels can be predicted, and a step of training changes each of their biases."""
     rng = np.random.default_rng(0)
     y = rng.permutation(np.repeat(np.arange(10_000), 2) * 3 - 7)
     X = rng.standard_normal((20_000, 4, 4, 1)).astype(np.float32)
@@ -215,8 +215,8 @@ def test_ten_thousand_classes():
     assert set(clf.predict(X)) <= set(y)
 
 
-# 2.16e9 cells: an index of 32 bits would not reach the last ones. They are zeros that no program has written,
-# so they take no memory.
+# 2.16e9 cells: an index of 32 bits cannot reach the last ones. They are zeros that were never written, so that
+# they need no memory.
 H, W = 48_000, 45_000
 
 
@@ -245,7 +245,7 @@ def test_windows_in_more_cells_than_an_int_counts(vast):
 
 @pytest.mark.parametrize("groups", [1, 0])
 def test_kernels_over_more_cells_than_an_int_counts(groups, vast):
-    """Forward and the kernel's gradient at the four corners, dense and depthwise."""
+    """Check forward and the kernel's gradient at the four corners, dense and depthwise."""
     x = vast if groups else vast.reshape(1, H, W // 2, 2)
     channels = x.shape[3]
     kernel = np.arange(1, 10, dtype=np.float32).reshape(3, 3, 1, 1).repeat(channels, axis=3)

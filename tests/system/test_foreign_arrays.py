@@ -1,4 +1,4 @@
-"""Things that are nearly arrays of floats: other dtypes, subclasses, what raises, what fits no memory."""
+"""Objects that are almost arrays of floats: other dtypes, subclasses, objects that raise or are too large."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ IMAGES, LABELS = images()
 
 
 class Broken:
-    """Something whose array cannot be had."""
+    """An object whose conversion to an array raises."""
 
     def __array__(self, dtype=None, copy=None):
         raise RuntimeError("not today")
@@ -39,7 +39,7 @@ def test_matrices():
 
 
 def test_results_beyond_memory():
-    """Countable, but nowhere to put it."""
+    """The size can be computed, but no memory holds it."""
     with pytest.raises(MemoryError):
         ops.conv2d(PIXELS, np.ones((1, 1, 1, 1)), padding=1 << 26)
 
@@ -74,7 +74,7 @@ BROADCAST = {
 
 @pytest.mark.parametrize("name", BROADCAST)
 def test_arrays_whose_rows_are_one_row(name):
-    """A stride of 0, as `numpy.broadcast_to` makes it."""
+    """Return an array with a stride of 0, as `numpy.broadcast_to` makes it."""
     one = np.random.default_rng(0).standard_normal((5, 6, 4))
     for x in (np.broadcast_to(one, (3, 5, 6, 4)), np.broadcast_to(one[:, :1], (3, 5, 6, 4))):
         assert BROADCAST[name](x).tobytes() == BROADCAST[name](x.copy()).tobytes()
@@ -125,7 +125,7 @@ def test_hidden_values_are_refused(call, name):
 
 
 def test_arrays_that_are_not_copied():
-    """The check of functions that take arrays as they lie, each condition by itself."""
+    """The check of functions that use arrays without a copy, one condition at a time."""
     good = np.ones((3, 4))
     frozen = np.ones((3, 4))
     frozen.flags.writeable = False

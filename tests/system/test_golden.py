@@ -61,7 +61,7 @@ SLOPES = np.array(
 
 
 def correlate(image, kernel, **options):
-    """One channel in, one out."""
+    """Convolve one channel to one channel."""
     kernel = np.asarray(kernel, np.float64)[:, :, None, None]
     return ops.conv2d(image[None, :, :, None], kernel, **options)[0, :, :, 0]
 
@@ -77,20 +77,20 @@ def test_flipping_the_kernel_is_another_operation():
 
 
 def test_a_straight_edge_is_seen_twice():
-    """A window three wide straddles the edge at two places, along either axis."""
+    """A window of width 3 covers the edge at two positions, along either axis."""
     np.testing.assert_array_equal(correlate(EDGE, VERTICAL), [[0, -270, -270, 0]] * 4)
     np.testing.assert_array_equal(correlate(EDGE.T, VERTICAL.T), np.transpose([[0, -270, -270, 0]] * 4))
 
 
 def test_two_filters_on_two_channels():
-    """The second channel's part moves with the window: 16 printed cells are wrong."""
+    """The second channel moves with the window too: 16 printed cells are wrong."""
     y = ops.conv2d(TWO[None], FILTERS, np.array([0.0, -1]))[0]
     np.testing.assert_array_equal(y[:, :, 0], [[9, 12, 15], [19, 22, 25], [29, 32, 35]])
     np.testing.assert_array_equal(y[:, :, 1], [[17, 23, 29], [37, 43, 49], [57, 63, 69]])
 
 
 def test_gradients_of_two_filters():
-    """The sums that the page breaks off."""
+    """The sums that the page leaves incomplete."""
     _, dkernel, dbias = ops.conv2d_backward(SLOPES[None], TWO[None], FILTERS)
     golden.same(dkernel[:, :, 0, 0], [[9.0, 10.5], [15.0, 16.5]])
     golden.same(dkernel[:, :, 1, 1], [[4.3, 5.0], [5.7, 6.4]])
@@ -98,7 +98,7 @@ def test_gradients_of_two_filters():
 
 
 def test_gradients_with_padding_and_stride():
-    """Only the taps that met a pixel give it gradient; the printed algorithm leaves the array."""
+    """A pixel gets gradients only from taps that covered it; the printed algorithm writes outside the array."""
     options = {"stride": 2, "padding": 1}
     y = ops.conv2d(TWO[None], FILTERS, np.array([0.0, -1]), **options)[0]
     golden.same(y[:, :, 0], [[1.5, 4.5, 1], [11, 22, 11], [1.5, 17.5, 18]])
@@ -123,7 +123,7 @@ def test_the_picture_story():
 
 
 def test_blur_of_the_cross():
-    """With taps of 0.1 a bright area comes out at 0.9, not at 1."""
+    """With taps of 0.1 a bright area becomes 0.9, not 1."""
     y = correlate(CROSS, np.full((3, 3), 0.1))
     golden.same(y[0], [0.5, 0.7, 0.9, 0.7, 0.5])
     golden.same(y[2], [0.9] * 5)
@@ -144,7 +144,7 @@ def test_sizes_are_rounded_down():
 
 
 def test_the_example_architecture_needs_its_padding():
-    """224 halves five times with padding 3 and 1, and not without."""
+    """224 can be halved five times with padding 3 and 1, but not without padding."""
     sizes = {True: [224], False: [224]}
     for k, p in [(7, 3), (3, 1), (3, 1), (3, 1), (3, 1)]:
         for padded, found in sizes.items():
@@ -160,7 +160,7 @@ def test_receptive_field_of_strided_layers():
 
 
 def test_border_pixels_are_seen_less():
-    """Once in a corner, nine times in the middle; with padding 1 still only four times."""
+    """A corner is seen once, the middle nine times; with padding 1 a corner is seen four times."""
     x, ones = np.zeros((1, 6, 6, 1)), np.ones((3, 3, 1, 1))
     for padding, corner in [(0, 1), (1, 4)]:
         seen = ops.conv2d_backward(np.ones_like(ops.conv2d(x, ones, padding=padding)), x, ones, padding=padding)[0]

@@ -1,4 +1,4 @@
-"""No kernel touches what lies before or behind its arrays, at any level: guard_pages.py says how this is seen."""
+"""No kernel touches memory before or after its arrays, at any level; guard_pages.py explains the method."""
 
 import os
 import signal
@@ -10,13 +10,13 @@ from places import SUPPORT
 
 from pyconvx import _ext
 
-# calls with one number less than the kernel takes there to be
+# calls whose arrays are one number shorter than the kernel assumes
 TOO_FAR = (
     "training.l2(np.ones(9), np.ones(8), 1.0, 9, 1)",
     "pointwise.forward(pointwise.capsule('relu'), np.ones(9), np.empty(8), 1)",
     "ctypes.memset(guard_pages.fenced(1)[1:].ctypes.data, 0, guard_pages.PAGE)",
 )
-if os.environ.get("PYCONVX_DEBUG") != "1":  # which looks at these indices
+if os.environ.get("PYCONVX_DEBUG") != "1":  # a build that checks these indices
     TOO_FAR += (
         "pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), 4), np.ones((1, 4, 1)), 1)",
         "pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), -1), np.ones((1, 4, 1)), 1)",
@@ -42,7 +42,7 @@ print("not called:", guard_pages.unseen())
 
 @pytest.fixture(scope="module", params=_ext.AVAILABLE)
 def script(request):
-    """The script at one level: its exit code, what it printed, and its errors."""
+    """Run a script at one level; return its exit code, its output and its errors."""
     done = subprocess.run(
         [sys.executable, "-u", "-W", "error", "-c", SCRIPT],
         env={**os.environ, "PYCONVX_ISA": request.param},
@@ -59,7 +59,7 @@ def test_one_number_too_far_ends_a_process(script):
 
 
 def test_kernels_keep_to_their_arrays(script):
-    """Every kernel in every form, at all remainders of a vector."""
+    """Every kernel in every precision, with all remainders of a vector."""
     code, lines, errors = script
     assert (code, errors) == (0, ""), lines[-1:]
     assert lines[-1] == "not called: []"

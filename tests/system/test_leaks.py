@@ -1,4 +1,4 @@
-"""Calling kernels and layers again and again takes no more memory; a kilobyte kept of each case would be seen."""
+"""Repeated calls of kernels and layers need no more memory; a leak of one kilobyte per case would be found."""
 
 import subprocess
 import sys

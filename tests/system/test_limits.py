@@ -88,7 +88,7 @@ clf = quick(**settings, warm_start=True, checkpoint=Checkpoint(path)).fit(X, y)
 if limit == "memory":
     leave(4)  # less than the stack of a thread
 else:
-    if os.geteuid() == 0:  # whom the limit does not hold
+    if os.geteuid() == 0:  # the limit does not apply to root
         os.setuid(65534)
     resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
 clf.set_params(n_jobs=8).fit(X, y)
@@ -107,7 +107,7 @@ def run(script, *arguments):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no /proc")
 def test_memory_that_runs_out_is_a_memory_error():
-    """From none to enough: MemoryError, an estimator that works on, and in the end the same bits."""
+    """From no memory to enough: MemoryError, an estimator that still works, and in the end the same bits."""
     found = run(MEMORY)
     assert found.returncode == 0, found.stderr
     assert int(found.stdout) > 3
@@ -115,21 +115,21 @@ def test_memory_that_runs_out_is_a_memory_error():
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no /proc")
 def test_calls_without_memory():
-    """MemoryError and nothing else, and all works on."""
+    """MemoryError and nothing else; afterwards everything still works."""
     found = run(CALLS)
     assert found.returncode == 0, found.stderr
     counts = dict(line.split() for line in found.stdout.splitlines())
     assert len(counts) == 7
-    # the others get by with what is free after the fit
+    # the others need no more than what is free after the fit
     assert all(int(counts[name]) for name in ("partial_fit", "conv2d", "max_pool2d"))
 
 
 @pytest.mark.skipif(not cpu.openmp() or not os.path.exists("/proc/self/statm"), reason="no OpenMP, or no /proc")
 @pytest.mark.parametrize("limit", ["memory", "processes"])
 def test_threads_that_cannot_start_leave_the_checkpoint(limit):
-    """OpenMP then ends the process, which nobody can catch: what stays is the file."""
+    """OpenMP then ends the process, which cannot be caught: the file remains."""
     with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o777)  # another user writes there
+        os.chmod(folder, 0o777)  # for another user, who writes there
         path = os.path.join(folder, "fit")
         found = run(THREADS, path, limit)
         assert found.returncode != 0

@@ -1,4 +1,4 @@
-"""Forks after and amid parallel work, many threads on one model, kernels that let others run."""
+"""Forks after and during parallel work, many threads on one model, kernels that release the interpreter's lock."""
 
 import ast
 import importlib
@@ -85,7 +85,7 @@ for _ in range(10):
 stop.set()
 thread.join()
 """
-# a fork out of a parallel loop, where OpenMP cannot end its threads: the child stays on one
+# a fork within a parallel loop, where OpenMP cannot end its threads: the child uses one thread
 WITHIN = """
 import ctypes
 from pathlib import Path
@@ -141,7 +141,7 @@ def test_sixteen_threads_predict_with_one_model():
 
 
 def test_predictions_while_another_thread_trains():
-    """Not supported, as anywhere in scikit-learn, but harmless: an answer of the right shape each time."""
+    """Not supported, as everywhere in scikit-learn, but harmless: each result has the right shape."""
     clf = fitted(X, Y, batch_norm=True)
     stop = threading.Event()
 
@@ -161,7 +161,7 @@ def test_predictions_while_another_thread_trains():
 
 
 class Dies(CNNClassifier):
-    """Takes its process with it, as the system's killer of large processes would."""
+    """Kills its process, as the system does if memory runs out."""
 
     def fit(self, X, y):
         if self.alpha == 1.0 and parent_process() is not None:
@@ -170,7 +170,7 @@ class Dies(CNNClassifier):
 
 
 def test_a_worker_that_is_killed_ends_the_search_with_an_error():
-    """And no hang; the next search runs as if nothing had been."""
+    """Nothing hangs, and the next search works normally."""
     search = GridSearchCV(Dies((2,), max_iter=1, random_state=0), {"alpha": [0.1, 1.0]}, cv=2, n_jobs=2)
     with pytest.raises(TerminatedWorkerError, match="SIGKILL"):
         search.fit(X, Y)
@@ -211,7 +211,7 @@ def array_functions(n):
 
 
 def kernels():
-    """Every compiled function that takes a count of threads, but those that only tell sizes."""
+    """Return every compiled function with a thread count, except those that only return sizes."""
     for source in Path(_ext.__file__).parent.glob("*.pyi"):
         module = importlib.import_module(f"pyconvx._ext.{source.stem}")
         for node in ast.parse(source.read_text()).body:
@@ -228,7 +228,7 @@ def test_kernels_let_other_threads_run(n_threads, monkeypatch):
         nonlocal count
         while not stop.is_set():
             count += 1
-            time.sleep(0)  # gives the lock back
+            time.sleep(0)  # releases the lock
 
     def watched(kernel, name):
         def call(*arguments, **keywords):
@@ -245,7 +245,7 @@ def test_kernels_let_other_threads_run(n_threads, monkeypatch):
         held.add(f"{module.__name__}.{name}")
     assert len(held) > 25
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(60)  # nobody takes the lock from one who does not give it
+    sys.setswitchinterval(60)  # nobody takes the lock from a thread that does not release it
     thread = threading.Thread(target=counting)
     thread.start()
     try:
@@ -261,7 +261,7 @@ def test_kernels_let_other_threads_run(n_threads, monkeypatch):
 
 
 def remembered():
-    """What the modules hold: their names, the objects behind these, and what is in containers and instances."""
+    """Return the contents of the modules: names, their objects, and what is in containers and instances."""
     found = {}
     for module in [module for name, module in sys.modules.items() if name.partition(".")[0] == "pyconvx"]:
         for name, value in vars(module).items():
@@ -274,7 +274,7 @@ def remembered():
 
 
 def test_nothing_is_kept_outside_of_estimators(tmp_path):
-    """No module but the registries changes while models are made, used, saved and loaded."""
+    """Only registries change while models are made, used, saved and loaded; no other module does."""
     for module in pkgutil.walk_packages(pyconvx.__path__, "pyconvx."):
         importlib.import_module(module.name)
     before = remembered()

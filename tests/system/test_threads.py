@@ -60,7 +60,7 @@ def test_the_environments_limit_is_obeyed(limit, expected):
 
 
 def test_workers_share_the_processors():
-    """Loky tells its workers to use their part."""
+    """Loky limits its workers to their part of the processors."""
     shares = joblib.Parallel(2)(joblib.delayed(resolve_threads)(None) for _ in range(4))
     assert set(shares) == {max(1, joblib.cpu_count() // 2)}
 
@@ -72,7 +72,7 @@ def test_huge_counts_train():
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads in /proc")
 def test_search_workers_start_no_more_threads_than_their_share():
-    """Two workers on two processors train on one thread each; with n_jobs they do what they are told."""
+    """Two workers on two processors train on one thread each; with n_jobs they use that number."""
     cpus = joblib.cpu_count()
     for n_jobs, expected in ((None, max(1, cpus // 2)), (3, 3)):
         told = joblib.Parallel(2)(joblib.delayed(_threads_of_a_fit)(n_jobs) for _ in range(4))
@@ -81,7 +81,7 @@ def test_search_workers_start_no_more_threads_than_their_share():
 
 
 def _threads_of_a_fit(n_jobs):
-    """Threads that a fit starts in this process, and the limit that threadpoolctl reads off our OpenMP."""
+    """Return how many threads a fit starts in this process, and the limit that threadpoolctl sees."""
     before = set(os.listdir("/proc/self/task"))
     fitted(IMAGES, np.arange(40) % 2, filters=(32,), n_jobs=n_jobs)
     ours = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp"]
@@ -100,7 +100,7 @@ if __name__ == "__main__":
 
 
 def test_dask_workers_start_no_threads(tmp_path):
-    """A worker process of dask's is told to use one thread."""
+    """A worker process of dask is limited to one thread."""
     assert printed_by(DASK, tmp_path) == f"{[(0, 1)] * 4}\n"
 
 
@@ -163,7 +163,7 @@ def net():
     return Network((*MIXED,), (8, 7, 2), dtype=np.float32, seed=0)
 
 
-# every public door through which a count comes in
+# everything public that takes a thread count
 DOORS = {
     "activations.CompiledActivation.forward": lambda n: activated(activations.gelu, n),
     "activations.CompiledActivation.backward": lambda n: activated(activations.tanh, n),
@@ -197,7 +197,7 @@ DOORS = {
 
 
 def found_doors():
-    """Public functions and methods with a count of threads; protocols only describe others'."""
+    """Return public functions and methods with a thread count, without those of protocols."""
     for family in (
         "activations",
         "estimators",
