@@ -11,17 +11,11 @@ from pyconvx.layers import Activation, verify_layer
 from pyconvx.layers.sequence import leaves
 from pyconvx.network import Network
 from pyconvx.persistence import Reader, Writer
+from pyconvx.registry.families import FAMILIES
 from pyconvx.training import BestWeights, TrainingState
 
 NOT_SAVED = ("checkpoint", "resume")  # they say where a fit is kept, not what it learns
 _TRAINING = "training."  # what arrays of the state of training are called
-_FAMILY_OF = {
-    "activation": "activations",
-    "initializer": "initializers",
-    "loss": "losses",
-    "solver": "solvers",
-    "learning_rate": "schedules",
-}
 
 
 def _is_count(value: Any) -> bool:
@@ -96,9 +90,10 @@ def saved(clf: Any) -> tuple[Any, dict[str, Array]]:
         },
         "training": {name: writer.write(_plain(getattr(state, name)), name) for name in _STATE},
     }
-    for name, family in _FAMILY_OF.items():
-        if isinstance(parameters[name], str) and parameters[name] != "auto":
-            writer.named(family, parameters[name])
+    for family in FAMILIES.values():
+        value = parameters[family.parameter]
+        if isinstance(value, str) and value != "auto":
+            writer.named(family.name, value)
     for _, layer in leaves(network.layers):
         if isinstance(layer, Activation) and isinstance(layer.activation, str):
             writer.named("activations", layer.activation)

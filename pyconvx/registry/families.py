@@ -1,7 +1,7 @@
 """The one table of plugin families.
 
-Whatever goes through all families reads it: the listing of ``show_versions``, model files, the checks of
-`pyconvx.testing`. A family's modules are named here, not imported: they are on higher floors.
+Whatever goes through all families reads it: the listing of ``show_versions``, model files, the estimators, the
+checks of `pyconvx.testing`. A family's modules are named here, not imported: they are on higher floors.
 """
 
 import importlib
@@ -21,9 +21,12 @@ class Family:
     ----------
     name : str
         Its package below pyconvx, which has the contract and the ``registry``.
+    parameter : str
+        The parameter of the estimators that takes plugins of this family, or names of them.
     """
 
     name: str
+    parameter: str
 
     @property
     def kind(self) -> str:
@@ -47,7 +50,15 @@ class Family:
 
 
 FAMILIES = {
-    name: Family(name) for name in ("activations", "initializers", "layers", "losses", "schedules", "solvers")
+    family.name: family
+    for family in (
+        Family("activations", "activation"),
+        Family("initializers", "initializer"),
+        Family("layers", "layers"),
+        Family("losses", "loss"),
+        Family("schedules", "learning_rate"),
+        Family("solvers", "solver"),
+    )
 }
 
 

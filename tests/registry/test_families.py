@@ -26,6 +26,8 @@ def test_a_family(name):
     assert registry_of(family.group) is family.registry
     assert family.check is getattr(testing, f"check_{family.kind}")
     assert CHECKS[family.kind] is family.check
+    assert family.parameter in pyconvx.CNNClassifier().get_params()
+    assert family.parameter == good_plugins.FAMILIES[name][1]
 
 
 def test_every_check_belongs_to_a_family():
