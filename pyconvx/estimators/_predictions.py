@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
-from pyconvx import activations, losses
+from pyconvx import losses
 from pyconvx._core.types import Array, FloatArray
 from pyconvx.estimators._base import ImageNetwork
 from pyconvx.estimators._saving import saved
@@ -14,7 +14,6 @@ from pyconvx.estimators.predictor import CompiledPredictor
 from pyconvx.losses import CrossEntropy
 from pyconvx.network import CompiledNetwork
 from pyconvx.persistence import StrPath, pack, write_file
-from pyconvx.registry.guard import unguarded
 
 
 class FittedClassifier(ImageNetwork):
@@ -66,7 +65,7 @@ class FittedClassifier(ImageNetwork):
             As `predict`.
         """
         check_is_fitted(self)
-        return np.asarray(self._loss().probabilities(self._outputs(X).astype(np.float64)))
+        return np.asarray(self._loss().predictions(self._outputs(X).astype(np.float64)))
 
     def predict_log_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Logarithms of the probabilities; finite where probabilities underflow.
@@ -88,10 +87,10 @@ class FittedClassifier(ImageNetwork):
         """
         check_is_fitted(self)
         outputs, loss = self._outputs(X).astype(np.float64), self._loss()
-        if isinstance(unguarded(loss), CrossEntropy):
-            return np.asarray(activations.log_softmax.forward(outputs))
+        if isinstance(loss, CrossEntropy):
+            return loss.log_predictions(outputs)
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(loss.probabilities(outputs)))
+            return np.asarray(np.log(loss.predictions(outputs)))
 
     def decision_function(self, X: Any) -> FloatArray:
         """The network's outputs before softmax; for two classes their difference.

@@ -91,7 +91,7 @@ class CompiledPredictor:
             else:
                 samples = ArraySource(X, network.input_shape, channels_first=self._first)
                 outputs = network_outputs(network, samples)
-        return np.asarray(self._loss.probabilities(outputs))
+        return np.asarray(self._loss.predictions(outputs))
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_lock"}

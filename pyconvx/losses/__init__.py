@@ -4,7 +4,8 @@
     guarded         the adapter around losses of other packages
     cross_entropy   softmax cross-entropy with label smoothing and row weights
 
-Losses start from logits: the output activation is part of them, which keeps them finite.
+Losses take a network's outputs before any output activation, which is part of the loss: so they stay finite,
+and a loss also knows how outputs become predictions.
 """
 
 from pyconvx.losses.base import Loss, registry

@@ -2,23 +2,30 @@
 
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from pyconvx.losses.guarded import GuardedLoss
 from pyconvx.registry import Registry
 from pyconvx.registry.contracts import require
 
-__all__ = ["Loss", "registry"]
+__all__ = ["TARGET_KINDS", "Loss", "registry", "target_kind"]
+
+# What losses compare outputs with: "classes", int64 of shape (N,), or "values", numbers of the outputs' shape.
+TARGET_KINDS = ("classes", "values")
 
 
 class Loss(Protocol):
-    """Compares the outputs of a network, before any output activation, with the true classes."""
+    """Compares the outputs of a network with encoded targets, and links outputs to predictions.
+
+    A network's outputs have no output activation: that is part of the loss, as its link. A loss may have
+    the attribute ``target_kind``, which says what its targets are: ``"classes"`` (the default), numbers of
+    classes, or ``"values"``, real numbers in the shape and dtype of the outputs.
+    """
 
     def value_and_gradient(
         self,
-        logits: npt.NDArray[Any],
-        targets: npt.NDArray[np.int64],
+        outputs: npt.NDArray[Any],
+        targets: npt.NDArray[Any],
         weights: npt.NDArray[Any],
         gradient: npt.NDArray[Any],
         *,
@@ -28,27 +35,36 @@ class Loss(Protocol):
 
         Parameters
         ----------
-        logits : ndarray of shape (N, K), float32 or float64
-            Not written.
-        targets : ndarray of int64 of shape (N,)
-            Classes, 0 to K - 1.
-        weights : ndarray of shape (N,), the logits' dtype
+        outputs : ndarray of shape (N, ...), float32 or float64
+            Not written. For an estimator's network the shape is (N, K).
+        targets : ndarray of shape (N, ...)
+            As the estimator encodes them: for ``"classes"`` int64 of shape (N,), from 0 to K - 1; for
+            ``"values"`` the outputs' shape and dtype.
+        weights : ndarray of shape (N,), the outputs' dtype
             Row ``i`` counts ``weights[i]`` times.
-        gradient : ndarray of shape (N, K), the logits' dtype
-            Overwritten with the derivative of the returned sum with respect to the logits.
+        gradient : ndarray of the outputs' shape and dtype
+            Overwritten with the derivative of the returned sum with respect to the outputs.
         n_threads : int, default=1
             May not change the result.
         """
         ...
 
-    def probabilities(self, logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return class probabilities, an array of the logits' shape (N, K) and dtype."""
+    def predictions(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return predictions in the shape and dtype of the outputs: class probabilities, or values."""
         ...
 
 
+def target_kind(loss: object) -> str:
+    """Return what a loss compares outputs with, one of `TARGET_KINDS`."""
+    return str(getattr(loss, "target_kind", TARGET_KINDS[0]))
+
+
 def _verify(plugin: object) -> None:
+    """Raise TypeError unless the plugin has the methods of a loss and a known kind of targets."""
     require(plugin, Loss.value_and_gradient)
-    require(plugin, Loss.probabilities)
+    require(plugin, Loss.predictions)
+    if target_kind(plugin) not in TARGET_KINDS:
+        raise TypeError(f"{plugin!r}: target_kind must be one of {TARGET_KINDS}, got {target_kind(plugin)!r}")
 
 
 registry: Registry[Loss] = Registry("pyconvx.losses", _verify, GuardedLoss)

@@ -1,7 +1,7 @@
 """Softmax cross-entropy, from logits, for classes that exclude one another."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ class CrossEntropy:
     """
 
     label_smoothing: float = 0.0
+    target_kind: ClassVar[str] = "classes"
 
     def __post_init__(self) -> None:
         require_real("label_smoothing", self.label_smoothing)
@@ -36,7 +37,7 @@ class CrossEntropy:
 
     def value_and_gradient(
         self,
-        logits: npt.NDArray[Any],
+        outputs: npt.NDArray[Any],
         targets: npt.NDArray[np.int64],
         weights: npt.NDArray[Any],
         gradient: npt.NDArray[Any],
@@ -47,8 +48,8 @@ class CrossEntropy:
 
         Parameters
         ----------
-        logits : ndarray of shape (N, K), float32 or float64, C-contiguous
-            Values up to the type's largest give finite gradients.
+        outputs : ndarray of shape (N, K), float32 or float64, C-contiguous
+            The logits. Values up to the type's largest give finite gradients.
         targets : ndarray of int64 of shape (N,)
             Classes, 0 to K - 1.
         weights : ndarray of shape (N,), the logits' dtype
@@ -68,19 +69,26 @@ class CrossEntropy:
         TypeError
             For arrays of another dtype.
         ValueError
-            For shapes that do not fit together, a target that is no class, arrays that would be copied, or a
-            gradient in the place of the logits.
+            If shapes do not fit together, a target is no class, an array would have to be copied, or the
+            gradient shares memory with the logits.
         """
-        _check_arrays(logits, targets, weights, gradient)
-        threads = threads_for(logits.size, resolve_threads(n_threads), "logits")
-        return losses.cross_entropy(logits, targets, weights, self.label_smoothing, gradient, threads)
+        _check_arrays(outputs, targets, weights, gradient)
+        threads = threads_for(outputs.size, resolve_threads(n_threads), "logits")
+        return losses.cross_entropy(outputs, targets, weights, self.label_smoothing, gradient, threads)
 
-    def probabilities(self, logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the softmax of each row, in the logits' shape (N, K) and dtype."""
-        check_array("logits", logits, FLOATS, 2)
-        found = np.empty_like(logits)
-        softmax.softmax(logits, found, 1)
-        return found
+    def predictions(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the softmax of each row of logits, the probabilities, in the logits' shape (N, K) and dtype."""
+        check_array("logits", outputs, FLOATS, 2)
+        probabilities = np.empty_like(outputs)
+        softmax.softmax(outputs, probabilities, 1)
+        return probabilities
+
+    def log_predictions(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the logarithms of the probabilities: finite even if a probability underflows to 0."""
+        check_array("logits", outputs, FLOATS, 2)
+        logarithms = np.empty_like(outputs)
+        softmax.log_softmax(outputs, logarithms, 1)
+        return logarithms
 
 
 def _check_arrays(
@@ -89,7 +97,7 @@ def _check_arrays(
     weights: npt.NDArray[Any],
     gradient: npt.NDArray[Any],
 ) -> None:
-    """Raise ValueError for what the kernel would read or write past an array's end."""
+    """Raise TypeError or ValueError for arrays that the kernel would read or write past their end."""
     check_array("logits", logits, FLOATS, 2)
     check_array("targets", targets, (np.dtype(np.int64),), 1)
     check_array("weights", weights, (logits.dtype,), 1)

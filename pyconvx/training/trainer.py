@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pyconvx._core.arrays import all_finite
 from pyconvx._core.threads import resolve_threads, threads_for
-from pyconvx._core.types import FloatArray
+from pyconvx._core.types import Array, FloatArray
 from pyconvx.exceptions import DivergenceError
 from pyconvx.losses import Loss
 from pyconvx.network import Memory, Network
@@ -71,7 +71,9 @@ class Trainer:
     samples : ArraySource
     index : int64 array
         Rows to train on.
-    targets, weights : arrays, one entry per row of `index`
+    targets : array of shape (len(index), ...)
+        Encoded as the loss wants them; any shape and dtype.
+    weights : array of shape (len(index),)
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class Trainer:
         settings: TrainingOptions,
         samples: ArraySource,
         index: npt.NDArray[np.int64],
-        targets: npt.NDArray[np.int64],
+        targets: Array,
         weights: FloatArray,
     ) -> None:
         self.network, self.loss, self.solver, self.schedule = network, loss, solver, schedule
@@ -278,9 +280,9 @@ class Trainer:
         return x
 
     def _of(self, array: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """The rows' entries, in memory that is kept."""
-        out = self._memory.kept.take(rows.shape, array.dtype)
-        return array.take(rows, out=out, mode="clip")  # "raise", the default, would copy
+        """Return the rows of an array of any shape and dtype, in memory that is kept."""
+        out = self._memory.kept.take((len(rows), *array.shape[1:]), array.dtype)
+        return array.take(rows, axis=0, out=out, mode="clip")  # "raise", the default, would copy
 
     def _decay(self, weight: float) -> float:
         """Add the penalty's gradient; returns its share of the objective."""

@@ -236,7 +236,7 @@ def test_cross_entropy(filled, N, K, smoothing, n_threads, data):
     assert abs(value - (weights * rows).sum()) <= slack * (1 + np.abs(weights).sum()) * 10
     expected = weights[:, None] * (special.softmax(np.float64(logits), axis=1) - q)
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=slack * (1 + weights.max(initial=0)))
-    found = loss.probabilities(logits)
+    found = loss.predictions(logits)
     np.testing.assert_allclose(found, special.softmax(np.float64(logits), axis=1), atol=slack)
 
 

@@ -86,12 +86,12 @@ REFUSED = {
     ),
     "no threads": (lambda: step(solvers.SGD(), n_threads=0), ValueError, "n_threads must not be 0"),
     "a list for logits": (
-        lambda: CrossEntropy().probabilities([[1.0]]),
+        lambda: CrossEntropy().predictions([[1.0]]),
         TypeError,
         "logits must be a numpy array, got list",
     ),
     "rows for logits": (
-        lambda: CrossEntropy().probabilities(np.ones(3)),
+        lambda: CrossEntropy().predictions(np.ones(3)),
         ValueError,
         r"logits must have 2 axes.*\(3,\)",
     ),

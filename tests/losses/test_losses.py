@@ -76,7 +76,7 @@ def test_huge_logits_stay_finite(dtype, smoothing):
     np.testing.assert_allclose(gradient.sum(axis=1), 0, atol=1e-6)
     assert evaluate(CrossEntropy(), logits[:1], np.array([0]))[0] == 0
     assert evaluate(CrossEntropy(), logits[1:2], np.array([0]))[0] == pytest.approx(2e30)
-    np.testing.assert_allclose(CrossEntropy().probabilities(logits)[2], 1 / 3, rtol=1e-6)
+    np.testing.assert_allclose(CrossEntropy().predictions(logits)[2], 1 / 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -93,7 +93,7 @@ def test_non_finite_logits_give_a_non_finite_loss(bad):
 def test_probabilities(dtype):
     logits = (5 * np.random.default_rng(3).standard_normal((9, 4))).astype(dtype)
     logits.flags.writeable = False
-    found = CrossEntropy().probabilities(logits)
+    found = CrossEntropy().predictions(logits)
     assert found.dtype == dtype
     exact = logits.astype(np.float64)
     expected = np.exp(exact - logsumexp(exact, axis=1, keepdims=True))

@@ -287,8 +287,8 @@ PROBABILITIES = RAISES | in_float64(of_array("30, 3", "30, 2")) | {"writes": (wr
 def test_probabilities_that_are_none(fault, how):
     spoil, words = PROBABILITIES[fault]
     expected = getattr(fitted(X, Y, loss=Entropy()), how)(X)
-    clf = fitted(X, Y, loss=spoiled(Entropy, "probabilities", spoil, 2))  # one call per epoch
+    clf = fitted(X, Y, loss=spoiled(Entropy, "predictions", spoil, 2))  # one call per epoch
     with np.errstate(all="ignore"), pytest.raises(BaseException, match=r".*") as caught:
         getattr(clf, how)(X)
-    expect(caught.value, "loss.probabilities", "", words, caught)
+    expect(caught.value, "loss.predictions", "", words, caught)
     np.testing.assert_array_equal(getattr(clf, how)(X), expected)

@@ -68,14 +68,14 @@ class Entropy:
     """A loss."""
 
     def value_and_gradient(self, logits, targets, weights, gradient, *, n_threads=1):
-        found = self.probabilities(logits)
+        found = self.predictions(logits)
         rows = np.arange(len(targets))
         value = -(weights * np.log(found[rows, targets])).sum()
         found[rows, targets] -= 1
         np.multiply(found, weights[:, None], out=gradient)
         return float(value)
 
-    def probabilities(self, logits):
+    def predictions(self, logits):
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 

@@ -49,18 +49,18 @@ class LossWrites(CrossEntropy):
 
 
 class LossProbabilities(CrossEntropy):
-    def probabilities(self, logits):
-        return 1.1 * super().probabilities(logits)
+    def predictions(self, logits):
+        return 1.1 * super().predictions(logits)
 
 
 class LossSigns(CrossEntropy):
-    def probabilities(self, logits):
+    def predictions(self, logits):
         return logits / logits.sum(axis=1, keepdims=True)
 
 
 class LossProbabilityDtype(CrossEntropy):
-    def probabilities(self, logits):
-        return super().probabilities(logits).astype(np.float64)
+    def predictions(self, logits):
+        return super().predictions(logits).astype(np.float64)
 
 
 class LossParameters(CrossEntropy):
@@ -84,7 +84,7 @@ class LossLambda(CrossEntropy):
         (LossWrites, r"writes its input \(argument 2\)"),
         (LossProbabilities, "do not sum to 1|not from 0 to 1"),
         (LossSigns, "not from 0 to 1"),
-        (LossProbabilityDtype, "probabilities returned dtype float64, expected float32"),
+        (LossProbabilityDtype, "predictions returned dtype float64, expected float32"),
         (LossParameters, "has value_and_gradient"),
         (LossLambda, "cannot be pickled"),
     ],

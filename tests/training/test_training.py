@@ -14,7 +14,7 @@ from pyconvx.losses import CrossEntropy
 from pyconvx.network import Network
 from pyconvx.schedules import Adaptive, Constant, Progress
 from pyconvx.solvers import SGD, Adam
-from pyconvx.training import ArraySource
+from pyconvx.training import ArraySource, Trainer, TrainingOptions
 from pyconvx.training.state import TrainingState
 
 SHAPE = (8, 7, 2)
@@ -399,3 +399,32 @@ def test_gradients_of_a_network_without_parameters_to_learn():
     loop = trainer(network, X, Y)
     loop.run(1)
     assert len(loop.state.loss_curve) == 1
+
+
+class Distance:
+    """A loss of targets with rows of two numbers, for outputs of two numbers."""
+
+    def value_and_gradient(self, outputs, targets, weights, gradient, *, n_threads=1):
+        np.multiply(outputs - targets, weights[:, None], out=gradient)
+        return 0.5 * float((gradient * (outputs - targets)).sum())
+
+    def predictions(self, outputs):
+        return outputs.copy()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_targets_of_any_shape_and_dtype_stay_with_their_rows(dtype):
+    """A linear network fits targets of shape (n, 2), each row its own."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 1, 3, 1))
+    targets = (X.reshape(60, 3) @ rng.standard_normal((3, 2))).astype(dtype)
+    network = Network([Flatten(), Dense(2)], (1, 3, 1), dtype=np.float64, seed=0)
+    state = TrainingState(0, np.zeros((1, network.n_trainable)))
+    index = np.arange(10, 60)
+    trainer = Trainer(
+        network, Distance(), SGD(), Constant(), state,
+        TrainingOptions(batch_size=7, alpha=0.0, learning_rate_init=0.1),
+        ArraySource(X, (1, 3, 1)), index, targets[index], np.ones(50),
+    )  # fmt: skip
+    trainer.run(60)
+    assert state.loss_curve[-1] < 1e-9
