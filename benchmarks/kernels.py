@@ -11,13 +11,14 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from peak import Peak
 
-from pyconvx._core.workspace import Workspace
+from pyconvx._core.workspace import aligned_empty
 from pyconvx._ext import LEVEL
-from pyconvx.ops import convolution
+from pyconvx.ops.conv_plan import ConvPlan
 from pyconvx.ops.geometry import Window, window
 
 # N, H = W, C, OC, K, stride, padding, groups
@@ -39,31 +40,32 @@ LAYERS = {
 }
 
 
-def multiplications(view: Window, channels: int) -> int:
+def multiplications(taps: Window, channels: int) -> int:
     """Products of a sample and output channel; those with padding are not done, so not counted."""
 
-    def taps(size: int, positions: int, K: int, stride: int, before: int) -> int:
+    def count(size: int, positions: int, K: int, stride: int, before: int) -> int:
         return sum(0 <= o * stride - before + k < size for o in range(positions) for k in range(K))
 
-    rows = taps(view.H, view.OH, view.KH, view.stride_h, view.top)
-    return rows * taps(view.W, view.OW, view.KW, view.stride_w, view.left) * channels
+    rows = count(taps.H, taps.OH, taps.KH, taps.stride_h, taps.top)
+    return rows * count(taps.W, taps.OW, taps.KW, taps.stride_w, taps.left) * channels
 
 
 def cases(layer: tuple[int, ...], threads: int, dtype: str) -> tuple[float, dict[str, Callable[[], None]]]:
     """The operations of a layer and its three directions as calls without arguments."""
     N, H, C, OC, K, stride, padding, groups = layer
     rng = np.random.default_rng(0)
-    view = window("benchmark", (H, H), (K, K), stride=stride, padding=padding)
+    taps = window("benchmark", (H, H), (K, K), stride=stride, padding=padding)
+    plan = ConvPlan((N, H, H, C), OC, taps, groups, dtype, threads)
     x = rng.standard_normal((N, H, H, C)).astype(dtype)
-    kernel = rng.standard_normal((K, K, C // groups, OC)).astype(dtype)
-    y = np.empty((N, view.OH, view.OW, OC), dtype)
+    kernel = rng.standard_normal(plan.kernel_shape).astype(dtype)
+    y = np.empty(plan.output_shape, dtype)
     dy = rng.standard_normal(y.shape).astype(dtype)
     dx, dkernel = np.empty_like(x), np.zeros_like(kernel)
-    memory = Workspace()
-    return 2.0 * N * multiplications(view, C // groups) * OC, {
-        "forward": lambda: convolution.forward(x, kernel, None, y, view, groups, memory, threads),
-        "dx": lambda: convolution.backward(x, dy, kernel, None, None, dx, view, groups, memory, threads),
-        "dw": lambda: convolution.backward(x, dy, kernel, dkernel, None, None, view, groups, memory, threads),
+    scratch = aligned_empty(max(plan.forward_scratch, plan.backward_scratch), dtype)
+    return 2.0 * N * multiplications(taps, C // groups) * OC, {
+        "forward": partial(plan.forward, x, kernel, None, y, None, None, None, scratch),
+        "dx": partial(plan.backward, x, dy, kernel, None, dx, None, scratch),
+        "dw": partial(plan.backward, x, dy, kernel, dkernel, None, None, scratch),
     }
 
 
@@ -93,7 +95,7 @@ def main() -> None:
             flops, calls = cases(layer, options.threads, options.dtype)
             rows += [(name, direction, flops, call, [], []) for direction, call in calls.items()]
     for _, _, _, call, _, _ in rows:
-        call()  # grows the workspace
+        call()  # touches the memory
     peaks = []
     for _ in range(options.rounds):
         for _, _, flops, call, speeds, shares in rows:

@@ -92,7 +92,7 @@ cdef class WinogradForward:
     ):
         """y = x cross-correlated with kernel, + bias, or the maxima of its windows; activated = f(y)."""
         cdef const pyconvx_activation *f = functions_in(activation)
-        cdef bint transformed = kernel.ndim == 3
+        cdef bint transformed = getattr(kernel, "ndim", 4) == 3
         cdef void *images = data_of(x, &self.x)
         cdef void *weights = data_of(kernel, &self.U if transformed else &self.kernel)
         cdef void *offsets = data_or_null(bias, &self.bias)
