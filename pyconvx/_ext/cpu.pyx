@@ -9,25 +9,25 @@ cdef extern from "common/cpu.h" nogil:
 
 
 def level():
-    """The highest level that this processor runs: "baseline", "v3" or "v4"."""
+    """Return the highest level that this processor runs: "baseline", "v3" or "v4"."""
     return cpu_level().decode()
 
 
 def max_threads():
-    """OpenMP's own limit at the time of the call; 1 without OpenMP."""
+    """Return OpenMP's own limit at the time of the call; 1 without OpenMP."""
     return openmp_max_threads()
 
 
 def openmp():
-    """OpenMP's version as the compiler states it, such as 201511; 0 without OpenMP."""
+    """Return OpenMP's version as the compiler states it, such as 201511; 0 without OpenMP."""
     return openmp_version()
 
 
 def before_fork():
-    """End the worker threads, so that a fork has none to lose."""
+    """End the worker threads before a fork, so that the child does not wait for threads that it does not have."""
     openmp_before_fork()
 
 
 def in_child():
-    """Stay on one thread in a forked child whose parent could not end them."""
+    """Stay on one thread in a forked child if its parent could not end its worker threads."""
     openmp_in_child()

@@ -7,6 +7,8 @@ pooling         max, average and global average pooling
 For layers, losses, solvers and the training loop, one step below: compiled functions that write into given arrays
 and leave most checks to their callers.
 
+conv_plan       a convolution and its gradients, planned for batches of one shape
+dense_plan      a dense layer and its gradients, likewise
 capsules        compiled activations as objects
 elementwise     activations on flat arrays, sums
 softmax         softmax and its logarithm, row by row

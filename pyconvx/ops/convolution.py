@@ -1,8 +1,6 @@
 """2-D convolution (cross-correlation) and its gradients on arrays.
 
-`conv2d` and `conv2d_backward` check all their arguments; `forward` and `backward` check shapes alone, take
-their memory from a workspace, and are what the layers call. Shapes alone decide which of two ways a convolution
-takes: direct, or through Winograd's transform.
+`conv2d` and `conv2d_backward` check all their arguments and run a `pyconvx.ops.conv_plan.ConvPlan` once.
 """
 
 from functools import lru_cache, partial
@@ -31,7 +29,7 @@ def _checked(
     dilation: int | Pair,
     groups: int,
 ) -> tuple[FloatArray, FloatArray, Window]:
-    """The arguments that forward and backward share, checked together."""
+    """Check the arguments that forward and backward share; return images, kernel and its window."""
     images = as_float_array(where, "x", x, 4)
     weights = as_float_array(where, "kernel", kernel, 4)
     same_dtype(where, ("x", "kernel"), (images, weights))
@@ -47,10 +45,10 @@ def _checked(
             f"{where}: kernel of shape {weights.shape} takes {inputs * groups} channels with groups={groups}, "
             f"got x.shape={images.shape}"
         )
-    view = window(where, (H, W), (KH, KW), stride=stride, padding=padding, dilation=dilation)
-    check_size(where, N, view.OH, view.OW, OC)
-    check_size(where, H + view.top + view.bottom, W + view.left + view.right, C)
-    return images, weights, view
+    taps = window(where, (H, W), (KH, KW), stride=stride, padding=padding, dilation=dilation)
+    check_size(where, N, taps.OH, taps.OW, OC)
+    check_size(where, H + taps.top + taps.bottom, W + taps.left + taps.right, C)
+    return images, weights, taps
 
 
 def conv2d(
@@ -94,7 +92,7 @@ def conv2d(
     TypeError
         If an array is neither float32 nor float64, the dtypes differ, or a size is no integer.
     ValueError
-        If shapes do not fit together, a parameter is out of range or the kernel exceeds the padded input.
+        If shapes do not fit together, a parameter is out of range, or the kernel exceeds the padded input.
 
     Examples
     --------
@@ -106,14 +104,14 @@ def conv2d(
     array([[ 0., -3., -3.,  0.],
            [ 0., -3., -3.,  0.]])
     """
-    images, weights, view = _checked("conv2d", x, kernel, stride, padding, dilation, groups)
+    images, weights, taps = _checked("conv2d", x, kernel, stride, padding, dilation, groups)
     OC = weights.shape[3]
     offsets = None
     if bias is not None:
         offsets = as_float_array("conv2d", "bias", bias, 1)
         same_dtype("conv2d", ("x", "bias"), (images, offsets))
         same_shape("conv2d", "bias", offsets, (OC,))
-    plan = ConvPlan(images.shape, OC, view, groups, images.dtype, resolve_threads(n_threads))
+    plan = ConvPlan(images.shape, OC, taps, groups, images.dtype, resolve_threads(n_threads))
     y = np.empty(plan.output_shape, images.dtype)
     scratch = aligned_empty(plan.forward_scratch, images.dtype)
     plan.forward(images, weights, offsets, y, None, None, None, scratch)
@@ -131,14 +129,14 @@ def conv2d_backward(
     groups: int = 1,
     n_threads: int | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Gradients of `conv2d` with respect to its input, kernel and bias.
+    """Return the gradients of `conv2d` with respect to its input, kernel and bias.
 
     Parameters
     ----------
     dy : array of shape (N, OH, OW, OC)
         Gradient of a scalar with respect to the output.
     x, kernel
-        What the forward pass got; all three of one dtype.
+        As they were passed to `conv2d`; all three arrays have one dtype.
     stride, padding, dilation, groups, n_threads
         As for `conv2d`.
 
@@ -151,14 +149,14 @@ def conv2d_backward(
     Raises
     ------
     TypeError, ValueError
-        As `conv2d`, and if `dy` has not the shape of the output.
+        As `conv2d` does, and if the shape of `dy` is not that of the output.
     """
     where = "conv2d_backward"
-    images, weights, view = _checked(where, x, kernel, stride, padding, dilation, groups)
+    images, weights, taps = _checked(where, x, kernel, stride, padding, dilation, groups)
     gradient = as_float_array(where, "dy", dy, 4)
     same_dtype(where, ("x", "dy"), (images, gradient))
-    same_shape(where, "dy", gradient, (len(images), view.OH, view.OW, weights.shape[3]))
-    plan = ConvPlan(images.shape, weights.shape[3], view, groups, images.dtype, resolve_threads(n_threads))
+    same_shape(where, "dy", gradient, (len(images), taps.OH, taps.OW, weights.shape[3]))
+    plan = ConvPlan(images.shape, weights.shape[3], taps, groups, images.dtype, resolve_threads(n_threads))
     dx, dkernel, dbias = np.empty_like(images), np.zeros_like(weights), np.zeros(weights.shape[3], weights.dtype)
     scratch = aligned_empty(plan.backward_scratch, images.dtype)
     plan.backward_bias(gradient, dbias, scratch)

@@ -13,7 +13,7 @@ LARGEST = 2**57
 
 
 def as_pair(name: str, value: object, minimum: int) -> Pair:
-    """An int for both axes, or a pair (height, width)."""
+    """Return an int for both axes, or a pair (height, width), as a pair."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
             raise ValueError(f"{name} must be an int or a pair (height, width), got {value!r}")
@@ -23,13 +23,13 @@ def as_pair(name: str, value: object, minimum: int) -> Pair:
 
 
 def _same_padding(size: int, extent: int, stride: int) -> Pair:
-    """Padding for which the output has ceil(size / stride) cells; the smaller half comes before."""
+    """Return the padding that gives ceil(size / stride) cells; the smaller half comes before."""
     total = max((-(-size // stride) - 1) * stride + extent - size, 0)
     return total // 2, total - total // 2
 
 
 def as_padding(padding: object) -> str | tuple[Pair, Pair]:
-    """Padding as "same" or as ((top, bottom), (left, right)); the spelling alone is checked."""
+    """Return padding as "same" or as ((top, bottom), (left, right)), whatever the size of the image."""
     ways = 'an int, (height, width), ((top, bottom), (left, right)), "same" or "valid"'
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
@@ -46,12 +46,12 @@ def as_padding(padding: object) -> str | tuple[Pair, Pair]:
 
 
 def _output_size(size: int, kernel_size: int, stride: int, padding: Pair, dilation: int, ceil_mode: bool) -> int:
-    """Cells along one axis; 0 or less where the window does not fit."""
-    room = size + sum(padding) - dilation * (kernel_size - 1) - 1
-    if room < 0:
+    """Count the cells along one axis; 0 or less if the window does not fit."""
+    steps = size + sum(padding) - dilation * (kernel_size - 1) - 1
+    if steps < 0:
         return 0
-    cells = (room + stride - 1 if ceil_mode else room) // stride + 1
-    # a last window that starts in the padding behind the data sees none of it
+    cells = (steps + stride - 1 if ceil_mode else steps) // stride + 1
+    # a last window that starts in the padding after the data sees none of it
     if ceil_mode and (cells - 1) * stride >= size + padding[0]:
         cells -= 1
     return int(cells)
@@ -66,7 +66,7 @@ def conv_output_size(
     dilation: int = 1,
     ceil_mode: bool = False,
 ) -> int:
-    """Length of the output of a convolution or pooling along one axis.
+    """Return the length of the output of a convolution or pooling along one axis.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def conv_output_size(
         "same" gives ``ceil(size / stride)``, the smaller half of the padding before; "valid" is 0.
     ceil_mode : bool
         Round up instead of down, as pooling may; a last window that would start in the padding
-        behind the data is dropped.
+        after the data is dropped.
 
     Returns
     -------
@@ -123,8 +123,8 @@ def conv_output_size(
 class Window:
     """A window that slides over (H, W): everything resolved to plain integers.
 
-    `OH` and `OW` count its positions. Where `ceil_mode` is on, the last windows may reach beyond the
-    padded input; what lies there counts as padding.
+    `OH` and `OW` count its positions. With `ceil_mode`, the last windows may reach beyond the padded input; what
+    lies there counts as padding.
     """
 
     H: int
@@ -144,7 +144,7 @@ class Window:
 
     @property
     def sizes(self) -> tuple[int, int, int, int, int, int, int, int]:
-        """What a kernel takes: KH, KW, strides, first paddings, dilations."""
+        """Return KH, KW, strides, first paddings and dilations, as pooling kernels take them."""
         return (
             self.KH, self.KW, self.stride_h, self.stride_w,
             self.top, self.left, self.dilation_h, self.dilation_w,
@@ -166,7 +166,7 @@ def window(
     Parameters
     ----------
     where : str
-        The caller's name, which opens every message.
+        The caller's name, with which every message begins.
     size, kernel_size : (int, int)
         Height and width of the input and of the kernel, in pixels.
     stride, padding, dilation, ceil_mode
@@ -175,7 +175,7 @@ def window(
     Raises
     ------
     TypeError, ValueError
-        As documented there; the text names both sizes.
+        As `conv_output_size` does; messages name both sizes.
     """
     (H, W), (KH, KW) = size, kernel_size
     strides = as_pair(f"{where}: stride", stride, 1)

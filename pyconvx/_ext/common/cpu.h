@@ -1,4 +1,4 @@
-/* What this processor offers, and OpenMP's own calls, in one baseline-compiled place. */
+/* What this processor offers, and OpenMP's own calls, in one place that is compiled for the baseline. */
 #ifndef PYCONVX_CPU_H
 #define PYCONVX_CPU_H
 
@@ -44,9 +44,9 @@ static int openmp_version(void)
 }
 
 /* A forked child inherits OpenMP's idea of its worker threads, but not the threads: its first parallel loop
-   would wait for them for ever. Without a pool at the fork there is nothing to wait for; where the pool
-   cannot be ended, the child stays on one thread: after a fork out of a parallel loop, and with clang's
-   OpenMP (14), whose children wait even so. */
+   would wait for them for ever. Without a pool at the fork there is nothing to wait for. If the pool cannot be
+   ended, the child stays on one thread: after a fork inside a parallel loop, and with clang's OpenMP (14), whose
+   children wait in any case. */
 
 /* Ends the pool; the next parallel loop makes a new one. 0 on success. */
 static int openmp_release(void)

@@ -1,4 +1,4 @@
-"""Shapes that have to fit before a kernel runs, which looks at nothing any more: ValueError with both shapes."""
+"""Checks of shapes before a kernel runs: ValueError with both shapes."""
 
 
 cdef inline int expect_row(str name, const Py_ssize_t *shape, Py_ssize_t n) except -1:
@@ -17,6 +17,6 @@ cdef inline int expect_like(str name, const Py_ssize_t *shape, const Py_ssize_t 
     cdef int i
     for i in range(ndim):
         if shape[i] != other[i]:
-            expected, found = tuple([other[i] for i in range(ndim)]), tuple([shape[i] for i in range(ndim)])
-            raise ValueError(f"{name} must have shape {expected}, got {found}")
+            expected, given = tuple([other[i] for i in range(ndim)]), tuple([shape[i] for i in range(ndim)])
+            raise ValueError(f"{name} must have shape {expected}, got {given}")
     return 0

@@ -43,7 +43,7 @@ cdef struct DirectPlan:
     Panels panels
     Py_ssize_t n_threads
     bint in_place                     # the kernel is used as it is stored
-    bint wide                         # units are panels over the whole batch, packed where they are used
+    bint wide                         # units are panels over the whole batch, packed just before use
     bint registers                    # a pool of 2 x 2 cells in the registers of the tile
     Py_ssize_t samples, rows          # of a unit
     Py_ssize_t blocks, units          # units of a sample, of everything

@@ -1,7 +1,7 @@
-/* The register tile with a 2 x 2 max pool behind it: the cells before the pool never leave the registers.
+/* The register tile followed by a 2 x 2 max pool: the cells before the pool never leave the registers.
  *
  * A tile is some windows of a row of windows, four cells each, by some vectors of channels. A cell is summed
- * exactly as in microkernel.h. For layers with few products per cell (a first layer), where storing a map and
+ * exactly as in microkernel.h. This is for layers with few products per cell (a first layer): storing their map and
  * reading it again takes as long as computing it.
  *
  * pool_tile.inc holds the code, included once for float and once for double.

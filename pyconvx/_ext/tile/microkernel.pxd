@@ -17,7 +17,7 @@ cdef extern from "tile/microkernel.h" nogil:
 
 cdef inline void product_rows(const tile_args *p, const real *A, const real *B, const real *S, real *C,
                               Py_ssize_t rows, Py_ssize_t lanes, Py_ssize_t vectors) noexcept nogil:
-    """C = S + A B for `rows` rows and `lanes` columns; see microkernel.h."""
+    """Compute C = S + A B for `rows` rows and `lanes` columns; see microkernel.h."""
     if real is float:
         product_rows_float(p, A, B, S, C, rows, lanes, vectors)
     else:
@@ -34,7 +34,7 @@ cdef struct Panels:
 
 
 cdef inline Panels panels_at(Py_ssize_t channels, Py_ssize_t widest, Py_ssize_t itemsize) noexcept nogil:
-    """Panels of at most `widest` vectors, as equal as can be."""
+    """Cut channels into panels of at most `widest` vectors, as equal as possible."""
     cdef Panels p
     p.channels = channels
     p.lanes = VECTOR_BYTES // itemsize
@@ -46,25 +46,25 @@ cdef inline Panels panels_at(Py_ssize_t channels, Py_ssize_t widest, Py_ssize_t 
 
 
 cdef inline Panels panels_of(Py_ssize_t channels, Py_ssize_t rows, Py_ssize_t itemsize) noexcept nogil:
-    """Panels for tiles over maps `rows` pixels wide: the widths that ran fastest (docs/kernels.md)."""
+    """Cut channels into panels for tiles over maps `rows` pixels wide: the widths that ran fastest (tuning.h)."""
     if VECTOR_BYTES == 32 or (VECTOR_BYTES == 64 and rows <= TILE_NARROW_MAP_PIXELS):
         return panels_at(channels, TILE_NARROW_VECTORS, itemsize)
     return panels_at(channels, TILE_WIDE_VECTORS, itemsize)
 
 
 cdef inline Py_ssize_t panel_vectors(const Panels *p, Py_ssize_t i) noexcept nogil:
-    """Vectors of panel i."""
+    """Count the vectors of panel i."""
     return min(p.vectors, p.total - i * p.vectors)
 
 
 cdef inline Py_ssize_t panel_channels(const Panels *p, Py_ssize_t i) noexcept nogil:
-    """Real columns of panel i."""
+    """Count the real columns of panel i."""
     return min(p.vectors * p.lanes, p.channels - i * p.vectors * p.lanes)
 
 
 cdef inline void pack_rows(const real *source, Py_ssize_t row_stride, Py_ssize_t lane_stride, real *packed,
                            Py_ssize_t rows, Py_ssize_t lanes, Py_ssize_t width) noexcept nogil:
-    """packed[row, lane] = source[row*row_stride + lane*lane_stride], zeros up to `width`."""
+    """Write packed[row, lane] = source[row*row_stride + lane*lane_stride], zeros up to `width`."""
     # sixteen rows at a time: a transposed source is then read a cache line at a time
     cdef Py_ssize_t row, lane, first, last
     for first in range((rows + 15) // 16):

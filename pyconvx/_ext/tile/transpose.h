@@ -1,4 +1,4 @@
-/* Transposed copies of narrow blocks, four by four in registers where the compiler can shuffle vectors. */
+/* Transposed copies of narrow blocks, four by four in registers if the compiler can shuffle vectors. */
 #ifndef PYCONVX_TRANSPOSE_H
 #define PYCONVX_TRANSPOSE_H
 

@@ -1,4 +1,4 @@
-"""Tiles of Winograd's F(2x2, 3x3): where they lie in a batch, and the transform of each from and to its arrays.
+"""Tiles of Winograd's F(2x2, 3x3): their places in a batch, and the transforms between them and the arrays.
 
 The map is cut into tiles of 2x2 outputs, each seen through a patch of 4x4 pixels. What lies in the padding or
 beyond the map is zero; channels are counted up to whole vectors, with zeros after the real ones. winograd.h
