@@ -9,8 +9,8 @@ from pyconvx import schedules, solvers
 from pyconvx._core.types import Padding, Pair, Shape
 from pyconvx.exceptions import PluginError
 from pyconvx.layers import Activation, BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D
-from pyconvx.layers.base import both
 from pyconvx.layers.sequence import output_shapes
+from pyconvx.layers.space import as_image_sizes
 from pyconvx.ops.geometry import as_padding
 
 # With the name of a solver or schedule, these parameters of the estimator apply: theirs -> ours.
@@ -94,7 +94,7 @@ def _sizes(value: Any) -> list[int]:
 
 def _clipped(size: int | Pair, shape: Shape, padding: Padding) -> Pair:
     """A window that is no larger than the axes with their padding."""
-    height, width = both(tuple(size) if isinstance(size, list) else size)
+    height, width = as_image_sizes(tuple(size) if isinstance(size, list) else size, 2)
     sides = as_padding(padding)
     rows, columns = ((0, 0), (0, 0)) if isinstance(sides, str) else sides
     return min(int(height), shape[0] + sum(rows)), min(int(width), shape[1] + sum(columns))

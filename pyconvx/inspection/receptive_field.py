@@ -75,7 +75,7 @@ def _after(layer: Any, shape: Shape, field: ReceptiveField) -> ReceptiveField:
     """Return the field after a layer; if the layer has several paths, the widest counts."""
     paths = layer.parts() if hasattr(layer, "parts") else ()
     if not paths:
-        return field.through(layer.view(shape) if hasattr(layer, "view") else None)
+        return field.through(layer.window(shape) if hasattr(layer, "window") else None)
     ends = []
     for path in paths:
         inner, size = field, shape

@@ -1,17 +1,17 @@
 """An activation function as a layer."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from pyconvx import activations
 from pyconvx._core.types import FloatArray, Shape
-from pyconvx._ext import pointwise
-from pyconvx.layers.base import Arrays, Context, Layer
-from pyconvx.layers.program import Program
+from pyconvx.layers.base import Arrays, Layer
+from pyconvx.layers.context import Context
+from pyconvx.layers.epilogue import Epilogue
 from pyconvx.registry.claims import is_foreign
+from pyconvx.ops import capsules, elementwise
 from pyconvx.registry.guard import at
 
 
@@ -27,13 +27,13 @@ class Activation(Layer):
 
     Notes
     -----
-    Behind a Conv2D, DepthwiseConv2D or Dense, a compiled activation runs inside that layer's loops.
+    A compiled activation after a layer that takes one, such as Conv2D or Dense, runs inside that layer's loops.
     """
 
     activation: Any = "relu"
 
     def resolved(self) -> "Activation":
-        """The layer with the activation itself instead of its name; PluginError where that is unknown.
+        """Return the layer with the activation itself in place of its name; PluginError if that is unknown.
 
         A network resolves its layers once, not at every step.
         """
@@ -42,42 +42,44 @@ class Activation(Layer):
     def _function(self) -> Any:
         return self.resolved().activation if is_foreign(self.activation) else self.activation  # a str is, too
 
+    def epilogue(self) -> Epilogue | None:
+        """Return a compiled function, which runs in the loops of the layer before."""
+        function = self._function()
+        return Epilogue(function) if hasattr(function, "capsule") else None
+
     def output_shape(self, input_shape: Shape) -> Shape:
-        """The input's."""
+        """Return the shape of the input."""
         return input_shape
 
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
-        """f(x)."""
+        """Apply the function."""
         function = self._function()
+        y = context.take(x.shape, x.dtype)
         capsule = getattr(function, "capsule", None)
-        y = context.workspace.take(x.shape, x.dtype)
         if capsule is None:
-            np.copyto(y, at(function, context.scope.removesuffix(".")).forward(x))
+            context.run(_write, at(function, context.scope.removesuffix(".")).forward, y, x)
         else:
-            pointwise.forward(capsule, x.reshape(-1), y.reshape(-1), context.n_threads)
+            context.run(elementwise.activate, capsule, x.reshape(-1), y.reshape(-1), context.n_threads)
         return y, (x, y)
-
-    def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
-        """Add a compiled function to a program."""
-        capsule = getattr(self._function(), "capsule", None)
-        if capsule is None:
-            return program.bind_forward(self, x, params)
-        y = program.take(x.shape, x.dtype)
-        program.calls.append(partial(pointwise.forward, capsule, x.reshape(-1), y.reshape(-1), program.n_threads))
-        return y
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """Dy * f'(x)."""
+        """Multiply dy by the function's derivative."""
         if not context.needs_dx:
             return None
         function, (x, y) = self._function(), cache
+        dx = context.take(dy.shape, dy.dtype)
         capsule = getattr(function, "capsule", None)
-        dx = context.workspace.take(dy.shape, dy.dtype)
         if capsule is None:
-            np.copyto(dx, at(function, context.scope.removesuffix(".")).backward(dy, x, y))
+            context.run(_write, at(function, context.scope.removesuffix(".")).backward, dx, dy, x, y)
             return dx
-        v = y if pointwise.flags(capsule) & pointwise.FROM_OUTPUT else x
-        pointwise.backward(capsule, v.reshape(-1), dy.reshape(-1), dx.reshape(-1), context.n_threads)
+        v = y if capsules.flags(capsule) & capsules.FROM_OUTPUT else x
+        flat = v.reshape(-1), dy.reshape(-1), dx.reshape(-1)
+        context.run(elementwise.activate_backward, capsule, *flat, context.n_threads)
         return dx
+
+
+def _write(function: Any, out: FloatArray, *arrays: FloatArray) -> None:
+    """Write what a function gives."""
+    np.copyto(out, function(*arrays))

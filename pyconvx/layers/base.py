@@ -2,26 +2,23 @@
 
 A layer holds no arrays. The network owns all memory and hands parameters, gradients and a `Context` to
 `forward` and `backward`; so one layer value may stand in many networks, and predicting from many threads
-is safe.
+is safe. What else a layer can do, it says itself: be part of the layer before it (`epilogue`), take such a
+part over (`takes`), absorb a batch norm that follows (`absorb`).
 """
 
-import dataclasses
 import functools
 import math
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from pyconvx._core.fields import field_types
 from pyconvx._core.numbers import require_real
-from pyconvx._core.threads import resolve_threads
-from pyconvx._core.types import Array, FloatArray, Pair, Shape
-from pyconvx._core.workspace import Workspace
-from pyconvx._ext import random
+from pyconvx._core.types import Array, FloatArray, Shape
+from pyconvx.layers.context import Context
+from pyconvx.layers.epilogue import Epilogue
 from pyconvx.ops.geometry import Window
 from pyconvx.registry import Registry
 from pyconvx.registry.contracts import require
@@ -32,6 +29,14 @@ _MOST_REMEMBERED = 64
 
 Kind = Literal["weight", "bias", "norm", "state"]
 Arrays = Mapping[str, Array]
+
+
+class Affine(NamedTuple):
+    """``scale * (x - mean) + shift`` for each channel, in double precision."""
+
+    scale: FloatArray
+    mean: FloatArray
+    shift: FloatArray
 
 
 @dataclass(frozen=True)
@@ -56,65 +61,6 @@ class ParameterSpec:
     kind: Kind = "weight"
 
 
-@dataclass(slots=True)
-class Context:
-    """What a pass through the layers needs besides data and parameters.
-
-    Parameters
-    ----------
-    training : bool
-        Whether dropout drops, batch statistics are used and state is written.
-    workspace : Workspace
-        Where results are taken from; valid until the next step.
-    n_threads : int
-        Threads of the layers' loops, as `pyconvx.ops` take them.
-    needs_dx : bool
-        Whether backward has to return the gradient of its input.
-    seed, epoch, samples
-        Key of the random numbers: one int64 number per row of the batch in `samples`.
-    states : mapping
-        The state arrays that may be written, by full name.
-    scope : str
-        Prefix of the names of the layer that runs.
-    """
-
-    training: bool
-    workspace: Workspace
-    n_threads: int = 1
-    needs_dx: bool = True
-    seed: int = 0
-    epoch: int = 0
-    samples: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
-    states: Mapping[str, Array] = dataclasses.field(default_factory=dict)
-    scope: str = ""
-
-    def __post_init__(self) -> None:
-        self.n_threads = resolve_threads(self.n_threads)
-
-    def within(self, name: str) -> "Context":
-        """Return this context with the scope of an inner layer."""
-        return self.at(f"{self.scope}{name}.", self.workspace, self.needs_dx)
-
-    def at(self, scope: str, workspace: Workspace, needs_dx: bool) -> "Context":
-        """Return this context for another layer: what `dataclasses.replace` does, several times as fast."""
-        return Context(
-            self.training, workspace, self.n_threads, needs_dx, self.seed, self.epoch, self.samples, self.states,
-            scope,
-        )  # fmt: skip
-
-    def keys(self, purpose: str, rows: int) -> npt.NDArray[np.uint64]:
-        """One key per row for random numbers that depend on seed, layer, purpose, epoch and sample only."""
-        out: npt.NDArray[np.uint64] = self.workspace.take((rows,), np.uint64)
-        samples = self.samples if len(self.samples) else np.arange(rows, dtype=np.int64)
-        random.keys(self.seed, zlib.crc32(f"{self.scope}{purpose}".encode()), self.epoch, samples, out)
-        return out
-
-    def update_state(self, name: str, value: Array) -> None:
-        """Write a state array of the layer that runs; what its type cannot hold becomes infinite."""
-        with np.errstate(over="ignore"):
-            self.states[self.scope + name][...] = value
-
-
 def _frozen(value: Any) -> Any:
     """Lists as tuples, at any depth, and NumPy's numbers as Python's."""
     if isinstance(value, (list, tuple)):
@@ -130,13 +76,7 @@ class Layer:
     A subclass is a frozen dataclass whose fields hold numbers, strings, None, tuples and other values;
     lists become tuples, NumPy's numbers Python's. It defines `output_shape`, `forward` and `backward`, and
     what else differs from the defaults here. Shapes are those of one sample: (H, W, C) or (features,).
-
-    Where ``takes_activation`` is set, `forward` may be given two more arguments: the capsule of a compiled
-    activation to apply, and whether to keep the values before it. Second in its cache is what the derivative
-    follows from.
     """
-
-    takes_activation: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Turn lists into tuples, so that the value can be hashed; reject flags and numbers of another type."""
@@ -174,17 +114,45 @@ class Layer:
         """
         raise NotImplementedError
 
-    def view(self, input_shape: Shape) -> Window | None:
-        """The window that slides over the input; None for a layer that looks at single pixels."""
+    def window(self, input_shape: Shape) -> Window | None:
+        """Return the window that slides over the input; None for a layer that looks at single cells."""
         return None
 
     def multiplications(self, input_shape: Shape) -> int:
-        """Multiply-adds of a forward pass of one sample, padding included."""
+        """Count the multiply-adds of a forward pass of one sample, padding included."""
         return 0
 
     def parts(self) -> tuple[tuple["Layer", ...], ...]:
-        """Paths of layers that this one is made of, each beginning at its input."""
+        """Return the paths of layers that this one is made of, each beginning at its input."""
         return ()
+
+    def with_parts(self, parts: tuple[tuple["Layer", ...], ...]) -> "Layer":
+        """Return this layer with other layers on its paths."""
+        raise NotImplementedError
+
+    def resolved(self) -> "Layer":
+        """Return this layer with objects in place of names, as a network uses it."""
+        return self
+
+    def epilogue(self) -> Epilogue | None:
+        """Return what this layer is as the last part of the layer before it; None if it runs on its own."""
+        return None
+
+    def takes(self, epilogue: Epilogue) -> bool:
+        """Say whether `forward` may be given this epilogue as one more argument.
+
+        It then returns the epilogue's result, and its cache is a tuple whose second item is what the
+        derivative of the activation follows from; `backward` gets dy with that derivative in it.
+        """
+        return False
+
+    def affine(self, params: Arrays) -> Affine | None:
+        """Return the map of each channel that this layer is in predictions; None if it is no such map."""
+        return None
+
+    def absorb(self, params: Arrays, affine: Affine) -> tuple["Layer", dict[str, Array]] | None:
+        """Return a layer, and parameters, that also do what an affine map after it does; None if it cannot."""
+        return None
 
 
 def verify_layer(layer: object) -> None:
@@ -200,21 +168,14 @@ def verify_layer(layer: object) -> None:
 registry: Registry[type[Layer]] = Registry("pyconvx.layers", verify_layer, instantiate=False)
 
 
-def belongs_to_forward(layer: Any, name: str) -> bool:
-    """Whether a layer has this attribute, and not from a class whose `forward` a subclass has replaced."""
+def has_capability(layer: Any, name: str) -> bool:
+    """Whether a layer has this method, and not from a class whose `forward` a subclass has replaced."""
     for kind in type(layer).__mro__:
         if name in vars(kind):
             return True
         if "forward" in vars(kind):
             return False
     return False
-
-
-def expect_images(layer: Layer, shape: Shape) -> tuple[int, int, int]:
-    """The shape as (H, W, C), or an error that shows the layer."""
-    if len(shape) != 3:
-        raise ValueError(f"{layer} expected images of shape (H, W, C), got samples of shape {shape}")
-    return shape[0], shape[1], shape[2]
 
 
 def expect_flat(layer: Layer, shape: Shape) -> int:
@@ -233,7 +194,7 @@ def cached(function: F) -> F:
     @functools.wraps(function)
     def look_up(layer: Layer, *arguments: Any) -> Any:
         known = layer.__dict__.setdefault(_REMEMBERED, {})
-        key = function.__name__, arguments
+        key = function, arguments
         if key not in known:
             if len(known) >= _MOST_REMEMBERED:
                 known.clear()
@@ -242,8 +203,3 @@ def cached(function: F) -> F:
         return known[key]
 
     return look_up  # type: ignore[return-value]
-
-
-def both(value: int | Pair) -> Pair:
-    """A checked size as a pair."""
-    return value if isinstance(value, tuple) else (value, value)

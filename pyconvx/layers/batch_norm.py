@@ -1,15 +1,18 @@
 """Batch normalisation."""
 
+import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from pyconvx._core.arrays import same_shape
 from pyconvx._core.types import FloatArray, Shape
-from pyconvx._ext import pointwise
 from pyconvx.initializers import Constant, zeros
-from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
+from pyconvx.layers.base import Affine, Arrays, Layer, ParameterSpec
+from pyconvx.layers.context import Context
+from pyconvx.layers.epilogue import NOTHING, Epilogue
+from pyconvx.ops import normalization
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,6 @@ class BatchNorm(Layer):
     eps: float = 1e-5
     momentum: float = 0.9
 
-    takes_activation: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         """Refuse what would divide by zero or forget nothing."""
         super().__post_init__()
@@ -45,11 +46,11 @@ class BatchNorm(Layer):
             raise ValueError(f"BatchNorm: momentum must be in [0, 1), got {self.momentum!r}")
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """The input's."""
+        """Return the shape of the input."""
         return input_shape
 
     def parameters(self, input_shape: Shape) -> dict[str, ParameterSpec]:
-        """Scale, shift and running statistics of each channel."""
+        """Return scale, shift and running statistics of each channel."""
         shape = (input_shape[-1],)
         return {
             "gamma": ParameterSpec(shape, Constant(1.0), kind="norm"),
@@ -58,56 +59,71 @@ class BatchNorm(Layer):
             "running_variance": ParameterSpec(shape, Constant(1.0), kind="state"),
         }
 
-    def forward(
-        self, x: FloatArray, params: Arrays, context: Context, activation: Any = None, keep: bool = False
-    ) -> tuple[FloatArray, Any]:
-        """Normalise with the batch's statistics in training, with the running ones otherwise.
+    def takes(self, epilogue: Epilogue) -> bool:
+        """Take an activation: it runs on numbers that are still in cache."""
+        return epilogue.pool is None
 
-        `activation` and `keep` as for Conv2D: the function runs on numbers that are still in cache.
-        """
+    def affine(self, params: Arrays) -> Affine:
+        """Return what the layer does with the running statistics."""
+        wide = {name: np.asarray(value, np.float64) for name, value in params.items()}
+        scale = wide["gamma"] / np.sqrt(wide["running_variance"] + self.eps)
+        return Affine(scale, wide["running_mean"], wide["beta"])
+
+    def forward(
+        self, x: FloatArray, params: Arrays, context: Context, epilogue: Epilogue = NOTHING
+    ) -> tuple[FloatArray, Any]:
+        """Normalise with the batch's statistics in training, with the running ones otherwise."""
         C = x.shape[-1]
         for name in ("gamma", "beta", "running_mean", "running_variance"):
             same_shape("BatchNorm", name, params[name], (C,))
+        y = context.take(x.shape, x.dtype)
+        activated = context.take(x.shape, x.dtype) if epilogue.keeps_input(context.training) else y
+        mean, variance, inverse = (context.take((C,), np.float64) for _ in range(3))
+        centre, scale = context.take((C,), x.dtype), context.take((C,), x.dtype)
         if context.training:
-            mean, variance = self._moments(x, context)
-            share = self.momentum
-            for name, value in (("running_mean", mean), ("running_variance", variance)):
-                context.update_state(name, share * params[name] + (1 - share) * value)
+            scratch = context.scratch(normalization.norm_scratch(len(x), C), np.float64)
+            images = x.reshape(len(x), math.prod(x.shape[1:-1]), C)
+            context.run(normalization.batch_moments, images, mean, variance, scratch, context.n_threads)
+            context.run(self._update, params, mean, variance, context)
+            context.run(self._combine, params, mean, variance, (inverse, centre, scale))
         else:
-            mean = params["running_mean"].astype(np.float64)
-            variance = params["running_variance"].astype(np.float64)
-        inverse = 1.0 / np.sqrt(variance + self.eps)
-        scale = params["gamma"] * inverse
-        y = context.workspace.take(x.shape, x.dtype)
-        after = context.workspace.take(x.shape, x.dtype) if keep else y
-        pointwise.centre_scale_shift(
-            x.reshape(-1, C), mean.astype(x.dtype), scale.astype(x.dtype), params["beta"], y.reshape(-1, C),
-            after.reshape(-1, C), activation, context.n_threads,
+            context.derive(np.copyto, mean, params["running_mean"])
+            context.derive(np.copyto, variance, params["running_variance"])
+            context.derive(self._combine, params, mean, variance, (inverse, centre, scale))
+        context.run(
+            normalization.centre_scale_shift, x.reshape(-1, C), centre, scale, params["beta"], y.reshape(-1, C),
+            activated.reshape(-1, C), epilogue.capsule, context.n_threads,
         )  # fmt: skip
-        return after, ((x, mean, inverse), y)
+        return activated, ((x, mean, inverse), y)
 
-    def _moments(self, x: FloatArray, context: Context) -> tuple[FloatArray, FloatArray]:
-        """Mean and variance of each channel, in double precision."""
-        C = x.shape[-1]
-        mean, variance = np.empty(C), np.empty(C)
-        mark = context.workspace.mark()
-        scratch = context.workspace.take((pointwise.norm_scratch(len(x), C),), np.float64)
-        pointwise.batch_moments(x.reshape(len(x), -1, C), mean, variance, scratch, context.n_threads)
-        context.workspace.release(mark)
-        return mean, variance
+    def _update(self, params: Arrays, mean: FloatArray, variance: FloatArray, context: Context) -> None:
+        """Move the running statistics towards the batch's."""
+        share = self.momentum
+        for name, value in (("running_mean", mean), ("running_variance", variance)):
+            context.update_state(name, share * params[name] + (1 - share) * value)
+
+    def _combine(
+        self, params: Arrays, mean: FloatArray, variance: FloatArray, out: tuple[FloatArray, ...]
+    ) -> None:
+        """Write the inverse of the standard deviation, and centre and scale in the dtype of the batch."""
+        inverse, centre, scale = out
+        np.add(variance, self.eps, out=inverse)
+        np.divide(1.0, np.sqrt(inverse, out=inverse), out=inverse)
+        centre[:] = mean
+        scale[:] = params["gamma"] * inverse
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """Gradients of gamma, beta and the input, through the batch's statistics too."""
+        """Compute the gradients of gamma, beta and the input, through the batch's statistics too."""
         (x, mean, inverse), _ = cache
         C = x.shape[-1]
-        shape = (len(x), x.size // (len(x) * C), C)
-        dx = context.workspace.take(x.shape, x.dtype)
-        scratch = context.workspace.take((pointwise.norm_scratch(len(x), C),), np.float64)
-        spare = context.workspace.take((C,), x.dtype)
-        pointwise.batch_norm_backward(
-            x.reshape(shape), dy.reshape(shape), mean, inverse, params["gamma"], dx.reshape(shape),
-            grads.get("gamma", spare), grads.get("beta", spare), scratch, context.n_threads,
+        shape = (len(x), x.size // max(len(x) * C, 1), C)
+        dx = context.take(x.shape, x.dtype)
+        unused = context.take((C,), x.dtype)
+        scratch = context.scratch(normalization.norm_scratch(len(x), C), np.float64)
+        context.run(
+            normalization.batch_norm_backward, x.reshape(shape), dy.reshape(shape), mean, inverse, params["gamma"],
+            dx.reshape(shape), grads.get("gamma", unused), grads.get("beta", unused), scratch, context.n_threads,
         )  # fmt: skip
         return dx if context.needs_dx else None

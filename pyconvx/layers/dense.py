@@ -1,15 +1,16 @@
 """Fully connected layer."""
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from pyconvx._core.arrays import same_shape
 from pyconvx._core.numbers import as_int
-from pyconvx._core.types import FloatArray, Shape
+from pyconvx._core.types import Array, FloatArray, Shape
 from pyconvx.initializers import zeros
-from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, expect_flat
-from pyconvx.layers.program import Program
-from pyconvx.ops import _dense, _direct
+from pyconvx.layers.base import Affine, Arrays, Layer, ParameterSpec, cached, expect_flat
+from pyconvx.layers.context import Context
+from pyconvx.layers.conv import absorbed
+from pyconvx.layers.epilogue import NOTHING, Epilogue
+from pyconvx.ops.dense_plan import DensePlan
 
 
 @dataclass(frozen=True)
@@ -34,20 +35,18 @@ class Dense(Layer):
     bias: bool = True
     initializer: object = None
 
-    takes_activation: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         """Refuse a layer without units."""
         super().__post_init__()
         as_int("Dense: units", self.units, 1)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """(units,)."""
+        """Return (units,)."""
         expect_flat(self, input_shape)
         return (self.units,)
 
     def parameters(self, input_shape: Shape) -> dict[str, ParameterSpec]:
-        """Weights, and bias where wanted."""
+        """Return weights, and bias if there is one."""
         inputs = expect_flat(self, input_shape)
         specs = {"weights": ParameterSpec((inputs, self.units), self.initializer, inputs, self.units)}
         if self.bias:
@@ -55,52 +54,51 @@ class Dense(Layer):
         return specs
 
     def multiplications(self, input_shape: Shape) -> int:
-        """Features * units."""
+        """Count features * units."""
         return expect_flat(self, input_shape) * self.units
 
-    def forward(
-        self, x: FloatArray, params: Arrays, context: Context, activation: Any = None, keep: bool = False
-    ) -> tuple[FloatArray, Any]:
-        """Multiply; `activation` and `keep` as for Conv2D."""
-        shape = (len(x), self.units)
-        y = context.workspace.take(shape, x.dtype)
-        after = context.workspace.take(shape, x.dtype) if keep else y
-        _dense.forward(
-            x,
-            params["weights"],
-            params.get("bias"),
-            y,
-            context.workspace,
-            context.n_threads,
-            after,
-            activation,
-        )
-        return after, (x, y)
+    def takes(self, epilogue: Epilogue) -> bool:
+        """Take an activation: it runs on outputs that are still in cache."""
+        return epilogue.pool is None
 
-    def bind(self, x: FloatArray, params: Arrays, program: Program, activation: Any = None) -> FloatArray:
-        """Add the product to a program."""
-        y = program.take((len(x), self.units), x.dtype)
-        mark = program.workspace.mark()
-        call = _dense.forward_call(
-            x, params["weights"], params.get("bias"), y, program.workspace, program.n_threads, y, activation
-        )
-        program.workspace.release(mark)
-        program.calls.append(call)
-        return y
+    def absorb(self, params: Arrays, affine: Affine) -> tuple[Layer, dict[str, Array]]:
+        """Return the layer with other weights."""
+        return absorbed(self, "weights", params, affine)
+
+    def forward(
+        self, x: FloatArray, params: Arrays, context: Context, epilogue: Epilogue = NOTHING
+    ) -> tuple[FloatArray, Any]:
+        """Multiply and activate; the cache holds x, and the values before the activation if they are needed."""
+        shape = (len(x), self.units)
+        y = context.take(shape, x.dtype)
+        activated = context.take(shape, x.dtype) if epilogue.keeps_input(context.training) else y
+        plan = _plan(self, x.shape, x.dtype, context.n_threads)
+        context.run(
+            plan.forward, x, params["weights"], params.get("bias"), y, activated, epilogue.capsule,
+            context.scratch(plan.forward_scratch, x.dtype),
+        )  # fmt: skip
+        return activated, (x, y)
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """Gradients of weights, bias and input."""
+        """Compute the gradients of weights, bias and input."""
         x = cache[0]
-        memory, threads = context.workspace, context.n_threads
-        same_shape("Dense", "dy", dy, (len(x), self.units))
+        plan = _plan(self, x.shape, x.dtype, context.n_threads)
         if "weights" in grads:
-            _dense.backward_weights(x, dy, grads["weights"], memory, threads)
+            scratch = context.scratch(plan.backward_scratch, x.dtype)
+            context.run(plan.backward_weights, x, dy, grads["weights"], scratch)
         if "bias" in grads:
-            _direct.backward_bias(dy, grads["bias"], memory, threads)
+            context.run(plan.backward_bias, dy, grads["bias"], context.scratch(plan.backward_scratch, x.dtype))
         if not context.needs_dx:
             return None
-        dx = memory.take(x.shape, x.dtype)
-        _dense.backward_input(dy, params["weights"], dx, memory, threads)
+        dx = context.take(x.shape, x.dtype)
+        scratch = context.scratch(plan.backward_scratch, x.dtype)
+        context.run(plan.backward_input, dy, params["weights"], dx, scratch)
         return dx
+
+
+@cached
+def _plan(layer: Dense, shape: Shape, dtype: Any, n_threads: int) -> DensePlan:
+    """The plan for batches of this shape."""
+    return DensePlan(shape[0], shape[1], layer.units, dtype, n_threads)

@@ -1,13 +1,16 @@
 """Depthwise convolution: a kernel of its own for every input channel."""
 
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 from pyconvx._core.numbers import as_int
-from pyconvx._core.types import FloatArray, Padding, Pair, Shape
-from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec, cached, expect_images
+from pyconvx._core.types import Array, FloatArray, Padding, Pair, Shape
+from pyconvx.layers.base import Affine, Arrays, Layer, ParameterSpec, cached
+from pyconvx.layers.context import Context
+from pyconvx.layers.conv import absorbed
 from pyconvx.layers.conv2d import Conv2D
-from pyconvx.layers.program import Program
+from pyconvx.layers.epilogue import NOTHING, Epilogue
+from pyconvx.layers.space import expect_maps
 from pyconvx.ops.geometry import Window
 
 
@@ -38,8 +41,6 @@ class DepthwiseConv2D(Layer):
     bias: bool = True
     initializer: object = None
 
-    takes_activation: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         """Refuse sizes that no input could make legal."""
         super().__post_init__()
@@ -49,46 +50,50 @@ class DepthwiseConv2D(Layer):
     def _as_conv2d(self, input_shape: Shape) -> Conv2D:
         return _as_conv2d(self, input_shape)
 
-    def view(self, input_shape: Shape) -> Window:
-        """The kernel's window over inputs of this shape."""
-        return self._as_conv2d(input_shape).view(input_shape)
+    def window(self, input_shape: Shape) -> Window:
+        """Return the kernel's window over inputs of this shape."""
+        return self._as_conv2d(input_shape).window(input_shape)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """(OH, OW, C * multiplier)."""
+        """Return (OH, OW, C * multiplier)."""
         return self._as_conv2d(input_shape).output_shape(input_shape)
 
     def parameters(self, input_shape: Shape) -> dict[str, ParameterSpec]:
-        """Kernel, and bias where wanted; a channel's outputs are its own, so fan_out counts them alone."""
+        """Return kernel, and bias if there is one; fan_out counts the outputs of one channel alone."""
         specs = self._as_conv2d(input_shape).parameters(input_shape)
         kernel = specs["kernel"]
         fan_out = kernel.shape[0] * kernel.shape[1] * self.multiplier
         return specs | {"kernel": replace(kernel, fan_out=fan_out)}
 
     def multiplications(self, input_shape: Shape) -> int:
-        """OH * OW * C * multiplier * KH * KW."""
+        """Count OH * OW * C * multiplier * KH * KW."""
         return self._as_conv2d(input_shape).multiplications(input_shape)
 
-    def forward(
-        self, x: FloatArray, params: Arrays, context: Context, activation: Any = None, keep: bool = False
-    ) -> tuple[FloatArray, Any]:
-        """As Conv2D."""
-        return self._as_conv2d(x.shape[1:]).forward(x, params, context, activation, keep)
+    def takes(self, epilogue: Epilogue) -> bool:
+        """Take an activation; a pool runs on its own, since each channel has its own loop."""
+        return epilogue.pool is None
 
-    def bind(self, x: FloatArray, params: Arrays, program: Program, activation: Any = None) -> FloatArray:
-        """As Conv2D."""
-        return self._as_conv2d(x.shape[1:]).bind(x, params, program, activation)
+    def absorb(self, params: Arrays, affine: Affine) -> tuple[Layer, dict[str, Array]]:
+        """Return the convolution with other kernels."""
+        return absorbed(self, "kernel", params, affine)
+
+    def forward(
+        self, x: FloatArray, params: Arrays, context: Context, epilogue: Epilogue = NOTHING
+    ) -> tuple[FloatArray, Any]:
+        """Convolve as Conv2D does."""
+        return self._as_conv2d(x.shape[1:]).forward(x, params, context, epilogue)
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """As Conv2D."""
+        """Compute the gradients as Conv2D does."""
         return self._as_conv2d(cache[0].shape[1:]).backward(dy, cache, params, grads, context)
 
 
 @cached
 def _as_conv2d(layer: DepthwiseConv2D, input_shape: Shape) -> Conv2D:
     """The grouped convolution that this is for a number of channels."""
-    C = expect_images(layer, input_shape)[2]
+    C = expect_maps(layer, input_shape, 2)[2]
     return Conv2D(
         C * layer.multiplier, layer.kernel_size, stride=layer.stride, padding=layer.padding,
         dilation=layer.dilation, groups=C, bias=layer.bias, initializer=layer.initializer,

@@ -1,12 +1,13 @@
 """Dropout."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from pyconvx._core.types import FloatArray, Shape
-from pyconvx._ext import random
-from pyconvx.layers.base import Arrays, Context, Layer
-from pyconvx.layers.program import Program
+from pyconvx.layers.base import Arrays, Layer
+from pyconvx.layers.context import Context
+from pyconvx.ops import random
 
 
 @dataclass(frozen=True)
@@ -33,38 +34,37 @@ class Dropout(Layer):
             raise ValueError(f"Dropout: rate must be in [0, 1), got {self.rate!r}")
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """The input's."""
+        """Return the shape of the input."""
         return input_shape
 
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
-        """Drop cells in training; else hand the input on."""
+        """Drop cells in training; otherwise hand the input on."""
         if not context.training or self.rate == 0:
             return x, None
         keys = context.keys("dropout", len(x))
-        y = context.workspace.take(x.shape, x.dtype)
-        random.dropout(
-            x.reshape(len(x), -1), keys, self.rate, y.reshape(len(x), -1), _threads(x, context.n_threads)
+        y = context.take(x.shape, x.dtype)
+        rows = len(x), math.prod(x.shape[1:])
+        context.run(
+            random.dropout, x.reshape(rows), keys, self.rate, y.reshape(rows), _threads(x, context.n_threads)
         )
         return y, (keys, x.shape)
-
-    def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
-        """The same array."""
-        return x
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """The gradient of the cells that were kept."""
+        """Compute the gradient of the cells that were not dropped."""
         if not context.needs_dx or cache is None:
             return dy if context.needs_dx else None
         keys, shape = cache
-        dx = context.workspace.take(shape, dy.dtype)
-        random.dropout_backward(
-            dy.reshape(len(dy), -1), keys, self.rate, dx.reshape(len(dx), -1), _threads(dy, context.n_threads)
-        )
+        dx = context.take(shape, dy.dtype)
+        rows = len(dx), math.prod(shape[1:])
+        context.run(
+            random.dropout_backward, dy.reshape(len(dy), -1), keys, self.rate, dx.reshape(rows),
+            _threads(dy, context.n_threads),
+        )  # fmt: skip
         return dx
 
 
 def _threads(x: FloatArray, n_threads: int) -> int:
-    """One thread where starting a second costs more than the work."""
+    """One thread if starting a second costs more than the work."""
     return n_threads if x.size > 16384 else 1

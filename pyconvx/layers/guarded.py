@@ -1,18 +1,62 @@
-"""Layers of other packages: a plan runs them inside `Guarded`, so that built-in ones pay nothing.
+"""Layers of other packages run inside `Guarded`, so that built-in ones pay nothing.
 
 They get read-only views, so that a layer that writes its input fails there instead of spoiling what other
 layers read again.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import numpy as np
+
 from pyconvx._core.types import Array, FloatArray, Shape
-from pyconvx.layers.base import Arrays, Context, Kind, Layer, ParameterSpec, belongs_to_forward, registry
-from pyconvx.layers.program import Program
-from pyconvx.registry.claims import is_foreign
+from pyconvx._core.workspace import Workspace
+from pyconvx.layers.base import Arrays, Kind, Layer, ParameterSpec, has_capability, registry
+from pyconvx.layers.context import Context
+from pyconvx.layers.epilogue import Epilogue
+from pyconvx.registry.claims import OWN, is_foreign
 from pyconvx.registry.guard import Guard, read_only
+
+
+class _Pass:
+    """One forward pass of a layer and the backward pass after it, in memory of their own.
+
+    A layer of another package is called whenever a recorded pass runs, since what it does with its input is
+    not known; so results are copied to where the other layers of the record look for them.
+    """
+
+    def __init__(self, layer: Any, context: Context) -> None:
+        self.guard = Guard(registry, layer, context.scope.removesuffix("."))
+        self.layer = layer
+        self.memory = Workspace(), Workspace()
+        self.cache: Any = None
+
+    def forward(self, x: FloatArray, params: Arrays, context: Context, y: FloatArray, *more: Any) -> None:
+        """Call the layer's forward, and write its result to y."""
+        guard, inner = self.guard, context.unrecorded(_emptied(self.memory[0]))
+        found = guard.call("forward", self.layer.forward, read_only(x), _views(params), inner, *more)
+        if not (isinstance(found, tuple) and len(found) == 2):
+            guard.refuse("forward", found, "an array and what backward needs, (y, cache)")
+        np.copyto(y, guard.array("forward", found[0], y.shape, y.dtype))
+        guard.finite("forward", y, x, *params.values())
+        self.cache = found[1]
+
+    def backward(
+        self, dy: FloatArray, params: Arrays, grads: Arrays, context: Context, dx: FloatArray | None
+    ) -> None:
+        """Call the layer's backward, and write its result to dx."""
+        guard, inner = self.guard, context.unrecorded(_emptied(self.memory[1]))
+        given = read_only(dy), self.cache, _views(params), grads, inner
+        found = guard.call("backward", self.layer.backward, *given)
+        for name, grad in grads.items():
+            guard.finite(f"backward (the gradient of {name})", grad, dy)
+        if dx is not None:
+            np.copyto(dx, guard.array("backward", found, dx.shape, dx.dtype))
+            guard.finite("backward", dx, dy)
+
+    def derivative_from(self, out: FloatArray) -> None:
+        """Copy what the derivative of the activation follows from."""
+        np.copyto(out, self.cache[1])
 
 
 @dataclass(frozen=True)
@@ -21,57 +65,61 @@ class Guarded(Layer):
 
     layer: Any
 
-    @property
-    def takes_activation(self) -> bool:  # type: ignore[override]
-        """The layer's."""
-        return belongs_to_forward(self.layer, "takes_activation") and bool(self.layer.takes_activation)
+    def takes(self, epilogue: Epilogue) -> bool:
+        """Take what the layer takes."""
+        return has_capability(self.layer, "takes") and bool(self.layer.takes(epilogue))
+
+    def _computes_as_ours(self) -> bool:
+        """Whether both passes are inherited from a layer of pyconvx, and so may be recorded."""
+        passes = type(self.layer).forward, type(self.layer).backward
+        return all(getattr(method, "__module__", "").partition(".")[0] == OWN for method in passes)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """The layer's."""
+        """Return the layer's, checked."""
         return announced_shape(self.layer, input_shape)
 
     def parts(self) -> tuple[tuple[Layer, ...], ...]:
-        """The layer's."""
+        """Return the layer's."""
         return self.layer.parts() if hasattr(self.layer, "parts") else ()
 
-    def forward(self, x: FloatArray, params: Arrays, context: Context, *activation: Any) -> tuple[FloatArray, Any]:
-        """The layer's; an activation is handed on to layers that take one."""
-        guard, shape = self._guard(context.scope), (len(x), *self.output_shape(x.shape[1:]))
-        given = read_only(x), _views(params), context
-        found = guard.call("forward", self.layer.forward, *given, *activation)
-        if not (isinstance(found, tuple) and len(found) == 2):
-            guard.refuse("forward", found, "an array and what backward needs, (y, cache)")
-        y = guard.kept("forward", found[0], shape, x.dtype, context.workspace)
-        guard.finite("forward", y, x, *params.values())
-        # with an activation its derivative follows from what is second in the cache
-        return y, (found[1], found[1][1] if activation else None, x.shape)
-
-    def bind(self, x: FloatArray, params: Arrays, program: Program, *activation: Any) -> FloatArray:
-        """Add the layer to a program: by its own bind, where that belongs to its forward."""
-        if not belongs_to_forward(self.layer, "bind"):
-            keep = [False] * len(activation)
-            return program.bind_forward(self, x, params, *activation, *keep)
-        guard, before = self._guard(program.scope), len(program.calls)
-        found = guard.call("bind", self.layer.bind, read_only(x), _views(params), program, *activation)
-        program.calls[before:] = [_guarded_call(guard, call) for call in program.calls[before:]]
-        return guard.array("bind", found, (len(x), *self.output_shape(x.shape[1:])), x.dtype)
+    def forward(
+        self, x: FloatArray, params: Arrays, context: Context, *epilogue: Epilogue
+    ) -> tuple[FloatArray, Any]:
+        """Run the layer's; an epilogue is handed on to layers that take one."""
+        shape = self.output_shape(x.shape[1:])
+        if epilogue and epilogue[0].pool is not None:
+            shape = epilogue[0].pool.output_shape(shape)
+        if self._computes_as_ours():
+            guard = Guard(registry, self.layer, context.scope.removesuffix("."))
+            made, cache = guard.call("forward", self.layer.forward, x, params, context, *epilogue)
+            guard.array("forward", made, (len(x), *shape), x.dtype)
+            return made, (cache, cache[1] if epilogue else None, x.shape)
+        y = context.take((len(x), *shape), x.dtype)
+        run = _Pass(self.layer, context)
+        context.run(run.forward, x, params, context, y, *epilogue)
+        values = None
+        if epilogue and epilogue[0].activation is not None and context.training:
+            values = context.take(y.shape, y.dtype)
+            context.run(run.derivative_from, values)
+        return y, (run, values, x.shape)
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """The layer's."""
-        guard, given = self._guard(context.scope), (read_only(dy), cache[0], _views(params), grads, context)
-        found = guard.call("backward", self.layer.backward, *given)
-        for name, grad in grads.items():
-            guard.finite(f"backward (the gradient of {name})", grad, dy)
-        if not context.needs_dx:
-            return None
-        dx = guard.kept("backward", found, cache[2], dy.dtype, context.workspace)
-        guard.finite("backward", dx, dy)
+        """Run the layer's."""
+        run, _, shape = cache
+        if not isinstance(run, _Pass):
+            guard = Guard(registry, self.layer, context.scope.removesuffix("."))
+            found: FloatArray | None = guard.call("backward", self.layer.backward, dy, run, params, grads, context)
+            return found
+        dx = context.take(shape, dy.dtype) if context.needs_dx else None
+        context.run(run.backward, dy, params, grads, context, dx)
         return dx
 
-    def _guard(self, scope: str) -> Guard:
-        return Guard(registry, self.layer, scope.removesuffix("."))
+
+def _emptied(memory: Workspace) -> Workspace:
+    memory.reset()
+    return memory
 
 
 def guarded(layer: Any) -> Any:
@@ -116,7 +164,3 @@ def _is_shape(value: Any) -> bool:
 
 def _views(arrays: Arrays) -> dict[str, Array]:
     return {name: read_only(array) for name, array in arrays.items()}
-
-
-def _guarded_call(guard: Guard, call: Callable[[], Any]) -> Callable[[], Any]:
-    return lambda: guard.call("a call that bind added", call)

@@ -1,25 +1,18 @@
 """A block with a skip path."""
 
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pyconvx._core.types import FloatArray, Shape
-from pyconvx._ext import pointwise
-from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
-from pyconvx.layers.program import Program
-from pyconvx.layers.sequence import (
-    below,
-    output_shapes,
-    sequence_backward,
-    sequence_bind,
-    sequence_forward,
-    sequence_parameters,
-)
+from pyconvx.layers.base import Arrays, Layer
+from pyconvx.layers.composite import Composite
+from pyconvx.layers.context import Context
+from pyconvx.layers.epilogue import NOTHING, Epilogue
+from pyconvx.ops import elementwise
 
 
 @dataclass(frozen=True)
-class Residual(Layer):
+class Residual(Composite):
     """The sum of what a block of layers makes of its input, and of the input itself.
 
     Parameters
@@ -27,18 +20,17 @@ class Residual(Layer):
     layers : sequence of layers
         The block.
     skip : sequence of layers, default=()
-        Layers on the other path, such as ``(Conv2D(64, 1, stride=2),)`` where the block changes the
+        Layers on the other path, such as ``(Conv2D(64, 1, stride=2),)`` if the block changes the
         shape; empty for the input as it is.
 
     Notes
     -----
-    He et al., CVPR 2016. Put ``Activation`` behind it for the original form.
+    Parameters carry the names of the block's layers, those of the other path begin with ``skip.``.
+    He et al., CVPR 2016. Put ``Activation`` after it for the original form.
     """
 
     layers: tuple[Layer, ...]
     skip: tuple[Layer, ...] = ()
-
-    takes_activation: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse an empty block."""
@@ -52,13 +44,17 @@ class Residual(Layer):
                 raise TypeError(f"Residual: expected layers, got {layer!r}")
 
     def parts(self) -> tuple[tuple[Layer, ...], ...]:
-        """Block and skip path."""
+        """Return the block and, if it has layers, the skip path."""
         return (self.layers, self.skip) if self.skip else (self.layers,)
 
+    def with_parts(self, parts: tuple[tuple[Layer, ...], ...]) -> "Residual":
+        """Return a block of other layers."""
+        return replace(self, layers=parts[0], skip=parts[1] if len(parts) > 1 else ())
+
     def output_shape(self, input_shape: Shape) -> Shape:
-        """The shape on which both paths agree."""
-        main = output_shapes(self.layers, input_shape)[-1]
-        other = [input_shape, *output_shapes(self.skip, input_shape)][-1]
+        """Return the shape on which both paths agree."""
+        ends = self.path_shapes(input_shape)
+        main, other = ends[0], ends[1] if self.skip else input_shape
         if main != other:
             raise ValueError(
                 f"Residual: the block gives {main}, the skip path {other}: give a skip path such as "
@@ -66,55 +62,33 @@ class Residual(Layer):
             )
         return main
 
-    def parameters(self, input_shape: Shape) -> dict[str, ParameterSpec]:
-        """Those of the block, and under ``skip.`` those of the other path."""
-        self.output_shape(input_shape)
-        skip = sequence_parameters(self.skip, input_shape)
-        return sequence_parameters(self.layers, input_shape) | {f"skip.{k}": v for k, v in skip.items()}
-
-    def multiplications(self, input_shape: Shape) -> int:
-        """Those of both paths."""
-        total = 0
-        for part in self.parts():
-            shapes = [input_shape, *output_shapes(part, input_shape)]
-            total += sum(layer.multiplications(shape) for layer, shape in zip(part, shapes, strict=False))
-        return total
+    def takes(self, epilogue: Epilogue) -> bool:
+        """Take an activation: it runs on sums that are still in cache."""
+        return epilogue.pool is None
 
     def forward(
-        self, x: FloatArray, params: Arrays, context: Context, activation: Any = None, keep: bool = False
+        self, x: FloatArray, params: Arrays, context: Context, epilogue: Epilogue = NOTHING
     ) -> tuple[FloatArray, Any]:
-        """Block plus skip path; `activation` and `keep` as for Conv2D."""
-        main, cache = sequence_forward(self.layers, x, params, context)
-        other, skip_cache = sequence_forward(self.skip, x, below(params, "skip"), context.within("skip"))
-        y = context.workspace.take(main.shape, main.dtype)
-        after = context.workspace.take(main.shape, main.dtype) if keep else y
-        flat = main.reshape(-1), other.reshape(-1), y.reshape(-1), after.reshape(-1)
-        pointwise.add(*flat, activation, context.n_threads)
-        return after, ((cache, skip_cache), y)
-
-    def bind(self, x: FloatArray, params: Arrays, program: Program, activation: Any = None) -> FloatArray:
-        """Add both paths and their sum to a program."""
-        main = sequence_bind(self.layers, x, params, program)
-        other = sequence_bind(self.skip, x, below(params, "skip"), program, "skip.")
-        y = program.take(main.shape, main.dtype)
-        flat = main.reshape(-1), other.reshape(-1), y.reshape(-1)
-        program.calls.append(partial(pointwise.add, *flat, flat[-1], activation, program.n_threads))
-        return y
+        """Add both paths; the cache holds their tapes, and the sum."""
+        ends, tapes = self.run_paths(x, params, context)
+        main, other = ends[0], ends[1] if self.skip else x
+        y = context.take(main.shape, main.dtype)
+        activated = context.take(main.shape, main.dtype) if epilogue.keeps_input(context.training) else y
+        flat = main.reshape(-1), other.reshape(-1), y.reshape(-1), activated.reshape(-1)
+        context.run(elementwise.add, *flat, epilogue.capsule, context.n_threads)
+        return activated, (tapes, y)
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """The gradients of both paths, added."""
-        (tape, skip_tape), _ = cache
-        main = sequence_backward(dy, tape, params, grads, context)
-        other = sequence_backward(
-            dy, skip_tape, below(params, "skip"), below(grads, "skip"), context.within("skip")
-        )
+        """Run both paths back and add the gradients of the input."""
+        gradients = self.run_paths_back(dy, cache[0], params, grads, context)
         if not context.needs_dx:
             return None
+        main, other = gradients[0], gradients[1] if self.skip else dy
         assert main is not None
         assert other is not None
-        dx = context.workspace.take(main.shape, main.dtype)
+        dx = context.take(main.shape, main.dtype)
         flat = main.reshape(-1), other.reshape(-1), dx.reshape(-1)
-        pointwise.add(*flat, None, None, context.n_threads)
+        context.run(elementwise.add, *flat, None, None, context.n_threads)
         return dx

@@ -5,21 +5,15 @@ from typing import Any
 
 from pyconvx._core.numbers import as_int
 from pyconvx._core.types import FloatArray, Padding, Pair, Shape
-from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
+from pyconvx.layers.base import Arrays, Layer
+from pyconvx.layers.composite import Composite
+from pyconvx.layers.context import Context
 from pyconvx.layers.conv2d import Conv2D
 from pyconvx.layers.depthwise_conv2d import DepthwiseConv2D
-from pyconvx.layers.program import Program
-from pyconvx.layers.sequence import (
-    output_shapes,
-    sequence_backward,
-    sequence_bind,
-    sequence_forward,
-    sequence_parameters,
-)
 
 
 @dataclass(frozen=True)
-class SeparableConv2D(Layer):
+class SeparableConv2D(Composite):
     """A DepthwiseConv2D without bias, then a 1x1 Conv2D.
 
     Parameters
@@ -57,7 +51,7 @@ class SeparableConv2D(Layer):
         self.parts()
 
     def parts(self) -> tuple[tuple[Layer, ...], ...]:
-        """The two convolutions, on one path."""
+        """Return the two convolutions, on one path."""
         depthwise = DepthwiseConv2D(
             self.kernel_size, multiplier=self.multiplier, stride=self.stride, padding=self.padding,
             dilation=self.dilation, bias=False, initializer=self.initializer,
@@ -65,29 +59,17 @@ class SeparableConv2D(Layer):
         return ((depthwise, Conv2D(self.filters, 1, bias=self.bias, initializer=self.initializer)),)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """(OH, OW, filters)."""
-        return output_shapes(self.parts()[0], input_shape)[-1]
-
-    def parameters(self, input_shape: Shape) -> dict[str, ParameterSpec]:
-        """Those of the two convolutions."""
-        return sequence_parameters(self.parts()[0], input_shape)
-
-    def multiplications(self, input_shape: Shape) -> int:
-        """Those of the two convolutions."""
-        depthwise, pointwise = self.parts()[0]
-        inner = depthwise.output_shape(input_shape)
-        return depthwise.multiplications(input_shape) + pointwise.multiplications(inner)
+        """Return (OH, OW, filters)."""
+        return self.path_shapes(input_shape)[0]
 
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
-        """One convolution after the other."""
-        return sequence_forward(self.parts()[0], x, params, context)
-
-    def bind(self, x: FloatArray, params: Arrays, program: Program) -> FloatArray:
-        """Add both to a program."""
-        return sequence_bind(self.parts()[0], x, params, program)
+        """Run one convolution after the other."""
+        (y,), tapes = self.run_paths(x, params, context)
+        return y, tapes
 
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """The gradients of both."""
-        return sequence_backward(dy, cache, params, grads, context)
+        """Compute the gradients of both."""
+        (dx,) = self.run_paths_back(dy, cache, params, grads, context)
+        return dx

@@ -1,12 +1,11 @@
-"""Layers one behind the other: names, shapes, parameters, and the pass through them.
+"""Layers one after the other: names, shapes, parameters, and the passes through them.
 
-The network and the layers that are made of layers (Residual, SeparableConv2D) share it. Names count per
-class, ``conv2d_1``, ``conv2d_2``; parameters carry the path, ``residual_1.conv2d_2.kernel``.
+The network and the layers that are made of layers share it. Names count per class, ``conv2d_1``,
+``conv2d_2``; parameters carry the path, ``residual_1.conv2d_2.kernel``.
 """
 
 import dataclasses
 import functools
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,11 +14,10 @@ import numpy as np
 
 from pyconvx._core.types import FloatArray, Shape
 from pyconvx.exceptions import PluginError
-from pyconvx.layers.activation import Activation
-from pyconvx.layers.base import Arrays, Context, Layer, ParameterSpec
+from pyconvx.layers.base import Arrays, Layer, ParameterSpec
+from pyconvx.layers.context import Context
+from pyconvx.layers.fusion import Step, fuse
 from pyconvx.layers.guarded import announced_parameters, announced_shape
-from pyconvx.layers.plan import Step, make_plan
-from pyconvx.layers.program import Program
 
 Layers = Sequence[Layer]
 
@@ -36,7 +34,7 @@ def layer_names(layers: Layers) -> tuple[str, ...]:
 
 
 def output_shapes(layers: Layers, input_shape: Shape) -> list[Shape]:
-    """The shape behind each layer; an error names the layer's place and its input."""
+    """The shape after each layer; an error names the layer's place and its input."""
     shapes = []
     for i, layer in enumerate(layers):
         try:
@@ -64,18 +62,14 @@ def below(arrays: Arrays, name: str) -> dict[str, Any]:
     return {key[len(start) :]: value for key, value in arrays.items() if key.startswith(start)}
 
 
-def steps_of(layers: Layers) -> tuple[Step, ...]:
-    """What runs together; activations are looked up by name each time, since a plugin may be registered anew."""
-    resolved = tuple(layer.resolved() if isinstance(layer, Activation) else layer for layer in layers)
-    try:
-        return _steps(resolved)
-    except TypeError:  # a layer that holds somebody's unhashable object
-        return make_plan(resolved, layer_names(resolved))
+def arrays_of_path(arrays: Arrays, i: int) -> Arrays:
+    """The arrays of path i of a layer that is made of others, by their names on the path."""
+    return below(arrays, path_scope(i).removesuffix(".")) if i else arrays
 
 
-@functools.lru_cache(maxsize=1024)
-def _steps(layers: tuple[Layer, ...]) -> tuple[Step, ...]:
-    return make_plan(layers, layer_names(layers))
+def path_scope(i: int) -> str:
+    """Prefix of the names on path i of a layer that is made of others: ``skip.`` on all but the first."""
+    return "skip." if i else ""
 
 
 def by_layer(arrays: Arrays) -> dict[str, dict[str, Any]]:
@@ -87,12 +81,36 @@ def by_layer(arrays: Arrays) -> dict[str, dict[str, Any]]:
     return found
 
 
+def leaves(layers: Layers, scope: str = "") -> Iterator[tuple[str, Layer]]:
+    """Every layer that is not made of others, with its path, in the order of the data's way."""
+    for name, layer in zip(layer_names(layers), layers, strict=True):
+        parts = layer.parts() if hasattr(layer, "parts") else ()
+        if not parts:
+            yield scope + name, layer
+        for i, path in enumerate(parts):
+            yield from leaves(path, f"{scope}{name}.{path_scope(i)}")
+
+
+def steps_of(layers: Layers) -> tuple[Step, ...]:
+    """What runs together; activations are looked up by name each time, since a plugin may be registered anew."""
+    resolved = tuple(layer.resolved() if isinstance(layer, Layer) else layer for layer in layers)
+    try:
+        return _steps(resolved)
+    except TypeError:  # a layer that holds somebody's unhashable object
+        return fuse(resolved, layer_names(resolved))
+
+
+@functools.lru_cache(maxsize=1024)
+def _steps(layers: tuple[Layer, ...]) -> tuple[Step, ...]:
+    return fuse(layers, layer_names(layers))
+
+
 def sequence_forward(layers: Layers, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
-    """Run step by step; the cache holds the steps and what they keep."""
-    tape, own = [], by_layer(params)
+    """Run step by step; the tape holds the steps and what they keep for backward."""
+    tape, arrays = [], by_layer(params)
     for step in steps_of(layers):
         name = step.names[0]
-        x, cache = step.layer.forward(x, own.get(name, {}), context.within(name))
+        x, cache = step.layer.forward(x, arrays.get(name, {}), context.within(name))
         tape.append((step, cache))
     return x, tape
 
@@ -102,52 +120,15 @@ def sequence_backward(
 ) -> FloatArray | None:
     """Run backward; without needs_dx the first step makes no dx."""
     dx: FloatArray | None = dy
-    given, own, own_grads = dy, by_layer(params), by_layer(grads)
+    given, arrays, gradients = dy, by_layer(params), by_layer(grads)
     inner = dataclasses.replace(context, needs_dx=True)
     for i, (step, cache) in reversed(list(enumerate(tape))):
         name = step.names[0]
         if step.overwrites and np.may_share_memory(dy, given):
-            copy = context.workspace.take(dy.shape, dy.dtype)  # what was given, a skip path reads again
-            np.copyto(copy, dy)
+            copy = context.take(dy.shape, dy.dtype)  # what was given, another path reads again
+            context.run(np.copyto, copy, dy)
             dy = copy
         within = (inner if i else context).within(name)
-        dx = step.layer.backward(dy, cache, own.get(name, {}), own_grads.get(name, {}), within)
+        dx = step.layer.backward(dy, cache, arrays.get(name, {}), gradients.get(name, {}), within)
         dy = dy if dx is None else dx
     return dx
-
-
-def sequence_bind(layers: Layers, x: FloatArray, params: Arrays, program: Program, scope: str = "") -> FloatArray:
-    """Add the steps to a program, their names behind `scope`; returns the array that the last one writes."""
-    own, outer = by_layer(params), program.scope
-    for step in steps_of(layers):
-        program.scope = f"{outer}{scope}{step.names[0]}."
-        x = program.bind(step.layer, x, own.get(step.names[0], {}))
-    program.scope = outer
-    return x
-
-
-def numbers_written(layers: Layers, shape: Shape) -> int:
-    """Numbers in all maps that a pass over one sample writes, those inside of blocks too."""
-    total = 0
-    for step in steps_of(layers):
-        block = getattr(step.layer, "layer", step.layer)
-        for part in block.parts() if hasattr(block, "parts") else ():
-            total += numbers_written(part, shape)
-        shape = step.layer.output_shape(shape)
-        total += math.prod(shape)
-    return total
-
-
-def leaves(layers: Layers, scope: str = "") -> Iterator[tuple[str, Layer]]:
-    """Every layer that is not made of others, with its path, in the order of the data's way."""
-    for name, layer in zip(layer_names(layers), layers, strict=True):
-        inner = layer.parts() if hasattr(layer, "parts") else ()
-        if not inner:
-            yield scope + name, layer
-        for i, part in enumerate(inner):
-            yield from leaves(part, f"{scope}{name}.{part_scope(i)}")
-
-
-def part_scope(i: int) -> str:
-    """Prefix of the names on path i of a layer made of others: none on the first, ``skip.`` on the other."""
-    return "skip." if i else ""

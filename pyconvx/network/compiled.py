@@ -1,15 +1,16 @@
 """A network compiled for predicting: batch norm folded, kernels transformed, every array in place."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from pyconvx._core.threads import resolve_threads
-from pyconvx._core.types import FloatArray
-from pyconvx.layers.program import Program
-from pyconvx.layers.sequence import numbers_written, sequence_bind
+from pyconvx._core.types import FloatArray, Shape
+from pyconvx._core.workspace import Workspace
+from pyconvx.layers import Context, Layer, Program
+from pyconvx.layers.sequence import sequence_forward, steps_of
 from pyconvx.network.folding import folded
 from pyconvx.network.network import Network
-from pyconvx.ops._winograd import Prepared
 
 _BATCH_BYTES = 5 << 19  # of the maps of a batch, for each thread: they stay in its cache
 _MOST_ROWS = 256
@@ -35,13 +36,13 @@ class CompiledNetwork:
         self.input_shape, self.output_shape = network.input_shape, network.output_shape
         self.dtype, self.n_threads = network.dtype, resolve_threads(n_threads)
         # copies: later training must not reach what is folded and transformed now
-        own = {name: array.copy() for name, array in network.parameters.items()}
-        self._layers, self._params = folded(network.layers, own)
-        numbers = math.prod(network.input_shape) + numbers_written(self._layers, network.input_shape)
+        arrays = {name: array.copy() for name, array in network.parameters.items()}
+        self._layers, self._params = folded(network.layers, arrays)
+        numbers = math.prod(network.input_shape) + _numbers_written(self._layers, network.input_shape)
         # where parameters do not fit a cache either, a batch reads as much of maps as of them
         room = max(_BATCH_BYTES * self.n_threads, network.buffer.nbytes)
         self.rows = max(1, min(_MOST_ROWS, room // (numbers * network.dtype.itemsize)))
-        self._prepared: Prepared = {}
+        self._constants: dict[Any, Any] = {}
         self._programs: dict[int, tuple[Program, FloatArray, FloatArray]] = {}
 
     def program(self, rows: int) -> tuple[Program, FloatArray, FloatArray]:
@@ -50,12 +51,24 @@ class CompiledNetwork:
         if known is None:
             if len(self._programs) >= _MOST_PROGRAMS:
                 self._programs.clear()
-            program = Program(self.n_threads, self._prepared)
-            x = program.take((rows, *self.input_shape), self.dtype)
-            known = program, x, sequence_bind(self._layers, x, self._params, program)
+            program = Program(self._constants)
+            context = Context(False, Workspace(), self.n_threads, program=program)
+            x = context.take((rows, *self.input_shape), self.dtype)
+            known = program, x, sequence_forward(self._layers, x, self._params, context)[0]
             self._programs[rows] = known
         return known
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is bound to memory of this process."""
-        return self.__dict__ | {"_prepared": {}, "_programs": {}}
+        return self.__dict__ | {"_constants": {}, "_programs": {}}
+
+
+def _numbers_written(layers: Sequence[Layer], shape: Shape) -> int:
+    """Numbers in all maps that a pass over one sample writes, those inside of blocks too."""
+    total = 0
+    for step in steps_of(layers):
+        for path in step.layer.parts() if hasattr(step.layer, "parts") else ():
+            total += _numbers_written(path, shape)
+        shape = step.layer.output_shape(shape)
+        total += math.prod(shape)
+    return total

@@ -1,56 +1,53 @@
 """Batch norm folded into the layer before it, for predicting.
 
-With running statistics a batch norm is y = scale * (x - mean) + beta, scale = gamma / sqrt(variance + eps).
-Behind a layer whose outputs are sums of products, scale goes into its kernel and the rest into its bias.
+With running statistics a batch norm is an affine map of each channel (`Layer.affine`). A layer whose outputs
+are sums of products takes such a map into its parameters (`Layer.absorb`).
 """
 
-import dataclasses
 from collections.abc import Sequence
-
-import numpy as np
+from typing import Any
 
 from pyconvx._core.types import Array
-from pyconvx.layers import BatchNorm, Conv2D, Dense, DepthwiseConv2D, Layer, Residual
-from pyconvx.layers.base import Arrays
-from pyconvx.layers.sequence import below, layer_names
-
-_FOLDABLE = {Conv2D: "kernel", DepthwiseConv2D: "kernel", Dense: "weights"}  # channels come last
+from pyconvx.layers import Layer
+from pyconvx.layers.base import Arrays, has_capability
+from pyconvx.layers.sequence import arrays_of_path, below, layer_names, path_scope
 
 
 def folded(layers: Sequence[Layer], params: Arrays) -> tuple[tuple[Layer, ...], dict[str, Array]]:
     """Layers and arrays by path that give the same predictions, up to rounding, with fewer batch norms."""
-    found: list[tuple[Layer, dict[str, Array]]] = []
+    found: list[tuple[Any, dict[str, Array]]] = []
     for name, layer in zip(layer_names(layers), layers, strict=True):
-        own = below(params, name)
-        if type(layer) is BatchNorm and found and type(found[-1][0]) in _FOLDABLE:
-            found[-1] = _with_norm(*found[-1], layer, own)
-        elif type(layer) is Residual:
-            found.append(_inside(layer, own))
+        arrays = below(params, name)
+        joined = _absorbed(found[-1], layer, arrays) if found else None
+        if joined is not None:
+            found[-1] = joined
         else:
-            found.append((layer, own))
-    kept = tuple(layer for layer, _ in found)
+            found.append(_with_folded_paths(layer, arrays))
+    remaining = tuple(layer for layer, _ in found)
+    named: dict[str, Array] = {}
+    for name, (_, arrays) in zip(layer_names(remaining), found, strict=True):
+        named |= {f"{name}.{key}": value for key, value in arrays.items()}
+    return remaining, named
+
+
+def _absorbed(
+    before: tuple[Any, dict[str, Array]], layer: Any, arrays: dict[str, Array]
+) -> tuple[Any, dict[str, Array]] | None:
+    """The layer before, with this one inside of it; None if one of the two cannot."""
+    if not (has_capability(layer, "affine") and has_capability(before[0], "absorb")):
+        return None
+    affine = layer.affine(arrays)
+    return None if affine is None else before[0].absorb(before[1], affine)
+
+
+def _with_folded_paths(layer: Any, params: dict[str, Array]) -> tuple[Any, dict[str, Array]]:
+    """The same on each path of a layer that is made of others."""
+    if not (has_capability(layer, "with_parts") and layer.parts()):
+        return layer, params
+    paths: list[tuple[Layer, ...]] = []
     arrays: dict[str, Array] = {}
-    for name, (_, own) in zip(layer_names(kept), found, strict=True):
-        arrays |= {f"{name}.{key}": value for key, value in own.items()}
-    return kept, arrays
-
-
-def _inside(layer: Residual, params: Arrays) -> tuple[Layer, dict[str, Array]]:
-    """The same on both paths of a block."""
-    main, arrays = folded(layer.layers, {k: v for k, v in params.items() if not k.startswith("skip.")})
-    skip, others = folded(layer.skip, below(params, "skip"))
-    block = dataclasses.replace(layer, layers=main, skip=skip)
-    return block, arrays | {f"skip.{key}": value for key, value in others.items()}
-
-
-def _with_norm(
-    layer: Layer, params: dict[str, Array], norm: BatchNorm, statistics: Arrays
-) -> tuple[Layer, dict[str, Array]]:
-    """One layer that does what both did; computed in double precision."""
-    key = _FOLDABLE[type(layer)]
-    kernel = params[key]
-    wide = {name: np.asarray(value, np.float64) for name, value in statistics.items()}
-    scale = wide["gamma"] / np.sqrt(wide["running_variance"] + norm.eps)
-    bias = scale * (params.get("bias", 0.0) - wide["running_mean"]) + wide["beta"]
-    changed = {key: kernel * scale, "bias": bias}
-    return dataclasses.replace(layer, bias=True), {k: v.astype(kernel.dtype) for k, v in changed.items()}  # type: ignore[call-arg]
+    for i, path in enumerate(layer.parts()):
+        inner, found = folded(path, arrays_of_path(params, i))
+        paths.append(inner)
+        arrays |= {path_scope(i) + key: value for key, value in found.items()}
+    return layer.with_parts(tuple(paths)), arrays

@@ -17,7 +17,7 @@ from pyconvx._core.types import Array, FloatArray, Shape
 from pyconvx._core.workspace import Workspace, aligned_empty
 from pyconvx.exceptions import ModelFileError
 from pyconvx.layers import Context, Layer
-from pyconvx.layers.plan import make_plan
+from pyconvx.layers.fusion import fuse, one_by_one
 from pyconvx.layers.sequence import by_layer, layer_names, output_shapes
 from pyconvx.network.parameters import Layout, default_initializers, initial_values, views
 from pyconvx.ops.geometry import check_size
@@ -46,24 +46,24 @@ class Network:
     ----------
     layers : sequence of layers
     input_shape : tuple of int
-        (H, W, C) of one sample.
+        (H, W, C), (L, C) or (features,): shape of one sample.
     initializer : str or object, default="auto"
-        For kernels whose layer names none; "auto" takes what the activation behind it declares.
+        For kernels whose layer names none; "auto" takes what the activation after it declares.
     dtype : {"float32", "float64"}
     seed : int
         Of the starting values.
     frozen : collection of str
-        Names of layers or parameters that training leaves as they are.
+        Names of layers or parameters that training does not change.
 
     Attributes
     ----------
     layers, names, shapes : tuple
-        The layers, their names, and the shape of one sample behind each.
+        The layers, their names, and the shape of one sample after each.
     buffer, state_buffer : 1-D arrays
         All parameters, and all running statistics.
     parameters : mapping
         Full name to read-only array.
-    plan : tuple of Step
+    steps : tuple of Step
         What runs together.
 
     Raises
@@ -141,7 +141,7 @@ class Network:
     ) -> None:
         """Take what makes a network, checked."""
         if not isinstance(input_shape, (tuple, list)) or not input_shape:
-            raise TypeError(f"Network: input_shape must be (H, W, C) or (features,), got {input_shape!r}")
+            raise TypeError(f"Network: input_shape must be (H, W, C), (L, C) or (features,), got {input_shape!r}")
         if isinstance(layers, (str, type)) or not isinstance(layers, Iterable):
             raise TypeError(f"Network: layers must be a sequence of layers, got {layers!r}")
         self.layers = tuple(layers)
@@ -163,10 +163,12 @@ class Network:
         self.names = layer_names(self.layers)
         self.shapes = tuple(output_shapes(self.layers, self.input_shape))
         self._layout = Layout(self.layers, self.input_shape, self.frozen)
-        self.plan = make_plan(self.layers, self.names)
+        self.steps = fuse(self.layers, self.names)
         learners = {name.partition(".")[0] for name in self._layout.trainable}
         # backward ends at the first step that learns
-        self._first = next((i for i, s in enumerate(self.plan) if learners.intersection(s.names)), len(self.plan))
+        self._first = next(
+            (i for i, s in enumerate(self.steps) if learners.intersection(s.names)), len(self.steps)
+        )
 
     def _make_views(self) -> None:
         """Arrays by name, as views into the buffers."""
@@ -195,7 +197,7 @@ class Network:
 
     @property
     def output_shape(self) -> Shape:
-        """Shape of one sample behind the last layer."""
+        """Shape of one sample after the last layer."""
         return self.shapes[-1] if self.shapes else self.input_shape
 
     @property
@@ -221,9 +223,9 @@ class Network:
         named = views(buffer, specs)
         return buffer, {name: {} for name in self.names} | by_layer(named)
 
-    def context(self, training: bool, workspace: Workspace, n_threads: int, **random: Any) -> Context:
-        """A context with this network's states."""
-        return Context(training, workspace, n_threads, states=self._writable, **random)
+    def context(self, training: bool, workspace: Workspace, n_threads: int, **options: Any) -> Context:
+        """A context with this network's states; options are those of `Context`."""
+        return Context(training, workspace, n_threads, states=self._writable, **options)
 
     def forward(
         self, x: FloatArray, context: Context, memory: Memory, tape: list[Any] | None = None
@@ -235,7 +237,7 @@ class Network:
         outside them the layers keep less than backward needs.
         """
         self._check("x", x, self.input_shape)
-        for step in self.plan:
+        for step in self.steps:
             workspace = memory.kept if tape is not None else memory.other_than(x)
             inner = context.at(step.names[0] + ".", workspace, context.needs_dx)
             x, cache = step.layer.forward(x, self._by_layer[step.names[0]], inner)
@@ -253,8 +255,8 @@ class Network:
     ) -> None:
         """Add to the gradients, given that of the outputs; `dy` is overwritten."""
         self._check("dy", dy, self.output_shape)
-        for i in range(len(self.plan) - 1, self._first - 1, -1):
-            step = self.plan[i]
+        for i in range(len(self.steps) - 1, self._first - 1, -1):
+            step = self.steps[i]
             name = step.names[0]
             inner = context.at(name + ".", memory.other_than(dy), i > self._first)
             dx = step.layer.backward(dy, tape[i], self._by_layer[name], gradients[name], inner)
@@ -272,13 +274,13 @@ class Network:
     def layer_output(self, x: FloatArray, layer: int, context: Context, memory: Memory) -> FloatArray:
         """Output of one layer, by its place; layers run one by one."""
         self._check("x", x, self.input_shape)
-        for step in make_plan(self.layers[: layer + 1], self.names[: layer + 1], fuse=False):
+        for step in one_by_one(self.layers[: layer + 1], self.names[: layer + 1]):
             inner = context.at(step.names[0] + ".", memory.other_than(x), context.needs_dx)
             x, _ = step.layer.forward(x, self._by_layer[step.names[0]], inner)
         return x
 
     def __getstate__(self) -> dict[str, Any]:
-        """Values and flat buffers; views and plan are made anew."""
+        """Values and flat buffers; views and steps are made anew."""
         return {
             "format_version": FORMAT_VERSION,
             "layers": self.layers,

@@ -11,7 +11,7 @@ import numpy as np
 
 from pyconvx._core.types import Shape
 from pyconvx._core.workspace import Workspace
-from pyconvx.layers import Context
+from pyconvx.layers import Context, Randomness
 from pyconvx.testing._common import Array, call, expect
 
 _SCOPE = "layer."
@@ -66,7 +66,8 @@ class Subject:
         )
 
         def context() -> Context:
-            return Context(training, _littered(litter), n_threads, needs_dx, 7, 0, samples, named, _SCOPE)
+            workspace = _littered(litter)
+            return Context(training, workspace, n_threads, needs_dx, Randomness(7, 0, samples), named, _SCOPE)
 
         y, cache = self._forward(x, params | states, context())
         grads = {} if frozen else {name: np.full_like(array, start) for name, array in params.items()}

@@ -18,6 +18,7 @@ from pyconvx._core.arrays import all_finite
 from pyconvx._core.threads import resolve_threads, threads_for
 from pyconvx._core.types import Array, FloatArray
 from pyconvx.exceptions import DivergenceError
+from pyconvx.layers import Randomness
 from pyconvx.losses import Loss
 from pyconvx.network import Memory, Network
 from pyconvx.ops import random
@@ -249,7 +250,7 @@ class Trainer:
         weights = self._of(self.weights, rows)
         weight = float(weights.sum(dtype=np.float64))
         context = network.context(
-            True, memory.kept, settings.n_threads, seed=state.seed, epoch=state.epoch, samples=rows
+            True, memory.kept, settings.n_threads, randomness=Randomness(state.seed, state.epoch, rows)
         )
         tape: list[Any] = []
         logits = network.forward(x, context, memory, tape)

@@ -9,6 +9,7 @@ from nets import outputs, passes
 
 from pyconvx import layers
 from pyconvx._core.workspace import Workspace
+from pyconvx.layers import Randomness
 from pyconvx.layers.sequence import below
 from pyconvx.network import Memory, Network
 
@@ -86,7 +87,7 @@ def test_chains_predict(chain, shape, dtype, rows, seed, n_threads):
 
 def one_by_one(network, x, dy):
     """Return output and flat gradient in training, one layer at a time, without fusion."""
-    context = network.context(True, Workspace(), 1, seed=3, epoch=1)
+    context = network.context(True, Workspace(), 1, randomness=Randomness(3, 1))
     flat, named = network.gradients()
     tape = []
     for name, layer in zip(network.names, network.layers, strict=True):
@@ -128,7 +129,7 @@ def test_chains_learn(chain, shape, rows, seed, n_threads):
     slopes = []
     for step in (1e-5, -1e-5):
         network.buffer[: network.n_trainable] += step * direction
-        slopes.append((outputs(network, x, training=True, seed=3, epoch=1) * dy).sum())
+        slopes.append((outputs(network, x, training=True, randomness=Randomness(3, 1)) * dy).sum())
         network.buffer[: network.n_trainable] -= step * direction
         network.state_buffer[:] = states
     slope = (slopes[0] - slopes[1]) / 2e-5

@@ -20,12 +20,15 @@ from pyconvx.layers import (
     Dense,
     DepthwiseConv2D,
     Dropout,
+    Epilogue,
     Flatten,
     GlobalAvgPool2D,
     MaxPool2D,
+    Randomness,
     Residual,
     SeparableConv2D,
 )
+from pyconvx.layers.space import as_image_sizes
 
 RELU = Activation("relu")
 SHORT = (Conv2D(4, padding="same"), RELU)
@@ -118,7 +121,7 @@ def test_conv2d_against_the_oracle(layer):
     x = oracle.integer_array(rng, (3, 6, 5, 4))
     specs = layer.parameters(x.shape[1:])
     params = {name: oracle.integer_array(rng, spec.shape) for name, spec in specs.items()}
-    size, stride, dilation = (layers.base.both(v) for v in (layer.kernel_size, layer.stride, layer.dilation))
+    size, stride, dilation = (as_image_sizes(v, 2) for v in (layer.kernel_size, layer.stride, layer.dilation))
     padding = oracle.sides(layer.padding, x.shape[1:3], size, stride, dilation)
     expected = oracle.conv2d(x, params["kernel"], params.get("bias"), stride, padding, dilation, layer.groups)
     np.testing.assert_array_equal(run(layer, x, params), expected)
@@ -127,10 +130,10 @@ def test_conv2d_against_the_oracle(layer):
 @pytest.mark.parametrize("layer", POOLS, ids=str)
 def test_pools_against_the_oracle(layer):
     x = np.random.default_rng(0).standard_normal((3, 6, 5, 4))
-    size = layers.base.both(layer.pool_size)
-    stride = layers.base.both(layer.stride or size)
+    size = as_image_sizes(layer.pool_size, 2)
+    stride = as_image_sizes(layer.stride or size, 2)
     if isinstance(layer, MaxPool2D):
-        dilation = layers.base.both(layer.dilation)
+        dilation = as_image_sizes(layer.dilation, 2)
         padding = oracle.sides(layer.padding, x.shape[1:3], size, stride, dilation)
         expected, _ = oracle.max_pool2d(x, size, stride, padding, dilation, layer.ceil_mode)
     else:
@@ -248,10 +251,10 @@ def test_batch_norm_with_an_activation_inside_is_both_in_turn(name, training, sh
     rng = np.random.default_rng(0)
     x, dy = rng.standard_normal(shape), rng.standard_normal(shape)
     function = activations.registry.resolve(name)
-    keep = not function.from_output
+    keep = training and not function.from_output
     names = {f"a.{key}": array for key, array in norm_states().items()}
     context = Context(training, Workspace(), scope="a.", states=names)
-    y, cache = BatchNorm().forward(x, NORM | norm_states(), context, function.capsule, keep)
+    y, cache = BatchNorm().forward(x, NORM | norm_states(), context, Epilogue(function))
     before = run(BatchNorm(), x, NORM, training, norm_states())
     np.testing.assert_array_equal(y, function.forward(before))
     _, v = cache
@@ -267,13 +270,13 @@ def test_batch_norm_with_an_activation_inside_is_both_in_turn(name, training, sh
 def test_dropout_depends_on_seed_place_epoch_and_sample_only():
     x = np.ones((6, 4, 5, 3), np.float32)
     samples = np.array([3, 1, 4, 15, 9, 2], np.int64)
-    whole = run(Dropout(0.4), x, seed=5, epoch=2, samples=samples)
+    whole = run(Dropout(0.4), x, randomness=Randomness(5, 2, samples))
     for order in ([0], [5, 3, 1], [2, 0, 1, 4]):
         np.testing.assert_array_equal(
-            run(Dropout(0.4), x[order], seed=5, epoch=2, samples=samples[order]), whole[order]
+            run(Dropout(0.4), x[order], randomness=Randomness(5, 2, samples[order])), whole[order]
         )
-    for other in ({"seed": 6, "epoch": 2}, {"seed": 5, "epoch": 3}):
-        assert not np.array_equal(run(Dropout(0.4), x, samples=samples, **other), whole)
+    for other in ((6, 2), (5, 3)):
+        assert not np.array_equal(run(Dropout(0.4), x, randomness=Randomness(*other, samples)), whole)
     assert set(np.unique(whole)) == {np.float32(0), np.float32(1) / np.float32(0.6)}
     assert not np.array_equal(whole[0], whole[1])
 

@@ -15,10 +15,10 @@ from pyconvx.layers import (
     Dropout,
     GlobalAvgPool2D,
     MaxPool2D,
+    Program,
     Residual,
     SeparableConv2D,
 )
-from pyconvx.layers.program import Program
 
 RELU = Activation("relu")
 IMAGES, ROWS = (7, 6, 4), (40,)
@@ -74,9 +74,9 @@ def test_parameters_that_do_not_fit(layer, shape):
         for other in other_shapes(array):
             with REFUSED:
                 layer.forward(x, params | {name: other}, context)
-            program = Program(1, {})
+            program = Program({})
             with REFUSED:
-                program.bind(layer, x, params | {name: other})
+                layer.forward(x, params | {name: other}, Context(False, Workspace(), program=program))
                 program.run()
 
 
@@ -115,6 +115,6 @@ def test_a_batch_of_other_samples():
 
 def test_sample_numbers_for_another_batch():
     x, params, context = made(Dropout(0.5), ROWS)
-    context.samples = np.arange(4)
+    context.randomness.samples = np.arange(4)
     with REFUSED:
         Dropout(0.5).forward(x, params, context)

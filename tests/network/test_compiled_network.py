@@ -24,9 +24,9 @@ from pyconvx.layers import (
     MaxPool2D,
     Residual,
 )
-from pyconvx.layers.plan import make_plan
-from pyconvx.layers.sequence import numbers_written
+from pyconvx.layers.fusion import one_by_one
 from pyconvx.network import CompiledNetwork, Network
+from pyconvx.network.compiled import _numbers_written
 from pyconvx.training import ArraySource
 
 
@@ -89,9 +89,9 @@ def trained(layers, shape, dtype):
 
 def singly(network, x):
     """Outputs with every layer on its own."""
-    plan, network.plan = network.plan, make_plan(network.layers, network.names, fuse=False)
+    steps, network.steps = network.steps, one_by_one(network.layers, network.names)
     y = outputs(network, x)
-    network.plan = plan
+    network.steps = steps
     return y
 
 
@@ -139,7 +139,7 @@ def test_large_data_go_through_in_batches():
 def test_batches_count_the_maps_inside_of_blocks():
     """Convolution; inside of the block: convolution with its function, convolution, skip path; their sum."""
     layers = (Conv2D(4, 1), Residual((Conv2D(4, 1), RELU, Conv2D(4, 1)), (Conv2D(4, 1),)), RELU)
-    assert numbers_written(layers, (3, 3, 2)) == 5 * 36
+    assert _numbers_written(layers, (3, 3, 2)) == 5 * 36
     network = Network((*layers, GlobalAvgPool2D()), (30, 30, 2))
     one, two = (CompiledNetwork(network, n).rows for n in (1, 2))
     assert 1 < one < two

@@ -16,7 +16,7 @@ from pyconvx._core.workspace import Workspace
 from pyconvx.estimators.predictor import network_outputs
 from pyconvx.exceptions import ModelFileError, PluginError
 from pyconvx.layers import Activation, BatchNorm, Conv2D, Dense, DepthwiseConv2D, Flatten, MaxPool2D, Residual
-from pyconvx.layers.plan import make_plan
+from pyconvx.layers.fusion import one_by_one
 from pyconvx.network import CompiledNetwork, Memory, Network
 from pyconvx.network.network import FORMAT_VERSION
 from pyconvx.training import ArraySource
@@ -198,11 +198,11 @@ def test_buffers_that_do_not_fit_are_refused(change):
 
 
 def test_plan_is_printable():
-    steps = [str(step) for step in net().plan]
+    steps = [str(step) for step in net().steps]
     assert steps == [
         "conv2d_1 + activation_1 + maxpool2d_1", "flatten_1", "dense_1 + activation_2", "dense_2"
     ]  # fmt: skip
-    assert [name for step in net(MIXED).plan for name in step.names] == list(net(MIXED).names)
+    assert [name for step in net(MIXED).steps for name in step.names] == list(net(MIXED).names)
 
 
 @pytest.mark.parametrize("name", activations.registry.names())
@@ -216,8 +216,8 @@ def test_fused_steps_equal_layers_one_by_one(name, dtype):
     )  # fmt: skip
     fused, single = (Network(layers, (8, 7, 2), dtype=dtype) for _ in range(2))
     compiled = hasattr(activations.registry.get(name), "capsule")
-    assert len(fused.plan) == len(layers) - 5 * compiled
-    single.plan = make_plan(single.layers, single.names, fuse=False)
+    assert len(fused.steps) == len(layers) - 5 * compiled
+    single.steps = one_by_one(single.layers, single.names)
     single._first = 0
     x, dy = X.astype(dtype), SLOPES.astype(dtype)
     for one, other in zip(passes(fused, x, dy), passes(single, x, dy), strict=True):
@@ -245,7 +245,7 @@ def test_subclasses_are_run_as_they_define_it():
     plain = net((Conv2D(3), RELU, MaxPool2D(), Flatten(), Dense(3, bias=False)))
     doubled = net((Doubled(3), RELU, MaxPool2D(), Flatten(), Dense(3, bias=False)))
     doubled.buffer[:] = plain.buffer
-    assert [str(step) for step in doubled.plan][:3] == ["doubled_1", "activation_1", "maxpool2d_1"]
+    assert [str(step) for step in doubled.steps][:3] == ["doubled_1", "activation_1", "maxpool2d_1"]
     np.testing.assert_allclose(outputs(doubled, X), 2 * outputs(plain, X))
     predicted = network_outputs(CompiledNetwork(doubled, 1), ArraySource(X, (8, 7, 2)))
     np.testing.assert_array_equal(predicted, outputs(doubled, X))
@@ -253,32 +253,39 @@ def test_subclasses_are_run_as_they_define_it():
 
 @dataclasses.dataclass(frozen=True)
 class Joined(Conv2D):
-    """A convolution of one's own that takes an activation, and knows no programs."""
+    """A convolution of one's own that takes an activation."""
 
-    takes_activation = True
+    def takes(self, epilogue):
+        """Take an activation, but no pool."""
+        return epilogue.pool is None
 
-    def forward(self, x, params, context, activation=None, keep=False):
+    def forward(self, x, params, context, *epilogue):
         """As its base, with a kernel half as large."""
-        return super().forward(x, params | {"kernel": 0.5 * params["kernel"]}, context, activation, keep)
+        return super().forward(x, params | {"kernel": 0.5 * params["kernel"]}, context, *epilogue)
 
 
 @dataclasses.dataclass(frozen=True)
-class Bound(Joined):
-    """The same, and it adds itself to programs."""
+class Whole(Joined):
+    """The same, and it takes whatever a convolution takes."""
 
-    def bind(self, x, params, program, activation=None):
+    def takes(self, epilogue):
+        """Take a pool too."""
+        return True
+
+    def forward(self, x, params, context, *epilogue):
         """As its base."""
-        return super().bind(x, params | {"kernel": 0.5 * params["kernel"]}, program, activation)
+        return super().forward(x, params, context, *epilogue)
 
 
-@pytest.mark.parametrize("kind", [Joined, Bound])
+@pytest.mark.parametrize("kind", [Joined, Whole])
 @pytest.mark.parametrize("name", ["relu", "gelu"])
 def test_other_packages_layers_that_take_an_activation(kind, name):
     """They are joined with it under guard, and do what they do one by one."""
     layers = (kind(3), Activation(name), MaxPool2D(), Flatten(), Dense(3))
     joined, single = net(layers), net(layers)
-    assert str(joined.plan[0]) == f"{kind.__name__.lower()}_1 + activation_1"
-    single.plan = make_plan(single.layers, single.names, fuse=False)
+    whole = " + maxpool2d_1" if kind is Whole and name == "relu" else ""
+    assert str(joined.steps[0]) == f"{kind.__name__.lower()}_1 + activation_1" + whole
+    single.steps = one_by_one(single.layers, single.names)
     y = outputs(joined, X)
     np.testing.assert_array_equal(y, outputs(single, X))
     np.testing.assert_array_equal(network_outputs(CompiledNetwork(joined, 1), ArraySource(X, (8, 7, 2))), y)

@@ -6,7 +6,7 @@ from nets import outputs, passes
 
 from pyconvx import activations, testing
 from pyconvx.layers import Activation, Conv2D, DepthwiseConv2D, MaxPool2D, Residual
-from pyconvx.layers.plan import make_plan
+from pyconvx.layers.fusion import one_by_one
 from pyconvx.network import Memory, Network
 
 RELU = Activation("relu")
@@ -35,9 +35,9 @@ POOLS = [
 def pair(layers, shape, dtype=np.float64):
     """The same network twice: with fused steps, and layer by layer."""
     fused, single = (Network(layers, shape, dtype=dtype) for _ in range(2))
-    single.plan = make_plan(single.layers, single.names, fuse=False)
+    single.steps = one_by_one(single.layers, single.names)
     single._first = 0
-    assert len(fused.plan) < len(single.plan)
+    assert len(fused.steps) < len(single.steps)
     return fused, single
 
 
@@ -99,7 +99,7 @@ def test_activations(name):
 
 
 def steps(*layers):
-    return [str(step) for step in Network(layers, (9, 9, 2)).plan]
+    return [str(step) for step in Network(layers, (9, 9, 2)).steps]
 
 
 def test_what_is_fused():
@@ -123,7 +123,7 @@ def test_other_layers_that_are_not_fused_with_a_pool():
     assert steps(DepthwiseConv2D(), MaxPool2D()) == ["depthwiseconv2d_1", "maxpool2d_1"]
     assert steps(Conv2D(3), Activation("softmax"), MaxPool2D()) == ["conv2d_1", "activation_1", "maxpool2d_1"]
     assert steps(Conv2D(300, 1), MaxPool2D(9)) == ["conv2d_1 + maxpool2d_1"]
-    assert [str(step) for step in Network((Conv2D(2), MaxPool2D((17, 15))), (20, 20, 1)).plan] == [
+    assert [str(step) for step in Network((Conv2D(2), MaxPool2D((17, 15))), (20, 20, 1)).steps] == [
         "conv2d_1", "maxpool2d_1"
     ]  # fmt: skip
 

@@ -153,7 +153,7 @@ def test_a_plugin_may_return_its_input(layer):
 
 
 class Subclassed(Conv2D):
-    """A convolution by another name: still fused with its activation, and bound."""
+    """A convolution by another name: still fused with its activation, and recorded."""
 
 
 def test_a_subclass_of_a_built_in_layer_stays_as_it_was():
@@ -170,34 +170,37 @@ def test_a_subclass_of_a_built_in_layer_stays_as_it_was():
     )
     other.network_.buffer[:], other.network_.state_buffer[:] = one.network_.buffer, one.network_.state_buffer
     np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
-    assert next(map(str, other.network_.plan)) == "subclassed_1 + activation_1"
+    assert next(map(str, other.network_.steps)) == "subclassed_1 + activation_1"
     before = weights_of(other)
     assert weights_of(fitted(X, Y, clf=other.set_params(warm_start=True))) != before
 
 
-class Unbound(Conv2D):
-    """Its program fails: when it is bound, or when it runs."""
+class Failing(Conv2D):
+    """It fails in predictions: with its own words, or when what it asks for runs."""
 
     when = "never"
 
-    def bind(self, x, params, program, activation=None):
-        if self.when == "binding":
+    def takes(self, epilogue):
+        return True
+
+    def forward(self, x, params, context, *epilogue):
+        if self.when == "called":
             raise RuntimeError("boom")
         if self.when == "running":
-            program.calls.append(lambda: 1 / 0)
-        return super().bind(x, params, program, activation)
+            context.run(lambda: 1 / 0)
+        return super().forward(x, params, context, *epilogue)
 
 
 @pytest.mark.parametrize("activation", [(), (Activation("relu"),)])
 def test_a_program_that_fails(activation, monkeypatch):
-    clf = fitted(X, Y, layers=[Residual((Unbound(1, padding="same"), *activation))])
+    clf = fitted(X, Y, layers=[Residual((Failing(1, padding="same"), *activation))])
     expected = clf.predict_proba(X)
     for when, words in (
-        ("binding", "bind raised RuntimeError: boom"),
-        ("running", "added raised ZeroDivisionError"),
+        ("called", "forward raised RuntimeError: boom"),
+        ("running", "forward raised ZeroDivisionError"),
     ):
-        monkeypatch.setattr(Unbound, "when", when)
-        with pytest.raises(PluginError, match=rf"Unbound at 'residual_1\.unbound_1': .*{words}"):
+        monkeypatch.setattr(Failing, "when", when)
+        with pytest.raises(PluginError, match=rf"Failing at 'residual_1\.failing_1': .*{words}"):
             clf.predict(X)
     monkeypatch.undo()
     np.testing.assert_array_equal(clf.predict_proba(X), expected)

@@ -13,6 +13,7 @@ from pyconvx.layers import (
     Flatten,
     GlobalAvgPool2D,
     MaxPool2D,
+    Randomness,
     Residual,
     SeparableConv2D,
 )
@@ -56,10 +57,10 @@ def net(layers=PLAIN, **options):
     return Network(layers, (8, 7, 2), dtype=np.float64, **options)
 
 
-def outputs(network, x, *, n_threads=1, training=False, **random):
+def outputs(network, x, *, n_threads=1, training=False, **options):
     """What a network makes of a batch."""
     memory = Memory()
-    context = network.context(training, memory.kept, n_threads, **random)
+    context = network.context(training, memory.kept, n_threads, **options)
     tape = [] if training else None
     return network.forward(x, context, memory, tape).copy()
 
@@ -67,7 +68,7 @@ def outputs(network, x, *, n_threads=1, training=False, **random):
 def passes(network, x, dy, *, n_threads=1):
     """Outputs and the flat gradient of sum(y * dy), in training."""
     memory = Memory()
-    context = network.context(True, memory.kept, n_threads, seed=3, epoch=1)
+    context = network.context(True, memory.kept, n_threads, randomness=Randomness(3, 1))
     tape = []
     y = network.forward(x, context, memory, tape).copy()
     flat, named = network.gradients()

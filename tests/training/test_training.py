@@ -9,7 +9,7 @@ from nets import MIXED, PLAIN, RELU, outputs, passes, pictures, trainer
 from sklearn.neural_network import MLPClassifier
 
 from pyconvx.exceptions import DivergenceError, PluginError
-from pyconvx.layers import Conv2D, Dense, Dropout, Flatten, Layer
+from pyconvx.layers import Conv2D, Dense, Dropout, Flatten, Layer, Randomness
 from pyconvx.losses import CrossEntropy
 from pyconvx.network import Network
 from pyconvx.schedules import Adaptive, Constant, Progress
@@ -378,7 +378,7 @@ def test_dropout_masks_do_not_depend_on_the_order_of_batches():
     order = np.random.default_rng(0).permutation(12)
 
     def logits(rows):
-        return outputs(network, X[rows], training=True, seed=1, epoch=2, samples=rows.astype(np.int64))
+        return outputs(network, X[rows], training=True, randomness=Randomness(1, 2, rows.astype(np.int64)))
 
     np.testing.assert_array_equal(logits(np.arange(12))[order], logits(order))
 

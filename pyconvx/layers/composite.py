@@ -1,0 +1,61 @@
+"""Layers that are made of other layers: paths that all begin at the input, and what joins their ends."""
+
+from typing import Any
+
+from pyconvx._core.types import FloatArray, Shape
+from pyconvx.layers.base import Arrays, Layer, ParameterSpec
+from pyconvx.layers.context import Context
+from pyconvx.layers.sequence import (
+    arrays_of_path,
+    output_shapes,
+    path_scope,
+    sequence_backward,
+    sequence_forward,
+    sequence_parameters,
+)
+
+
+class Composite(Layer):
+    """Base of layers that have `parts`; a subclass says how their ends are joined."""
+
+    def path_shapes(self, input_shape: Shape) -> list[Shape]:
+        """Return the shape of one sample at the end of each path."""
+        return [output_shapes(path, input_shape)[-1] for path in self.parts()]
+
+    def parameters(self, input_shape: Shape) -> dict[str, ParameterSpec]:
+        """Return those of all paths, by the names that the paths give them."""
+        self.output_shape(input_shape)
+        return {
+            path_scope(i) + name: spec
+            for i, path in enumerate(self.parts())
+            for name, spec in sequence_parameters(path, input_shape).items()
+        }
+
+    def multiplications(self, input_shape: Shape) -> int:
+        """Count those of all paths."""
+        total = 0
+        for path in self.parts():
+            shapes = [input_shape, *output_shapes(path, input_shape)]
+            total += sum(layer.multiplications(shape) for layer, shape in zip(path, shapes, strict=False))
+        return total
+
+    def run_paths(self, x: FloatArray, params: Arrays, context: Context) -> tuple[list[FloatArray], list[Any]]:
+        """Return the end of each path, and what `run_paths_back` needs."""
+        ends, tapes = [], []
+        for i, path in enumerate(self.parts()):
+            inner = context.below(path_scope(i))
+            y, tape = sequence_forward(path, x, arrays_of_path(params, i), inner)
+            ends.append(y)
+            tapes.append(tape)
+        return ends, tapes
+
+    def run_paths_back(
+        self, dy: FloatArray, tapes: list[Any], params: Arrays, grads: Arrays, context: Context
+    ) -> list[FloatArray | None]:
+        """Return the gradient of the input through each path, each of which ends with the gradient dy."""
+        return [
+            sequence_backward(
+                dy, tape, arrays_of_path(params, i), arrays_of_path(grads, i), context.below(path_scope(i))
+            )
+            for i, tape in enumerate(tapes)
+        ]

@@ -1,0 +1,62 @@
+"""Max pooling over any number of axes; the arithmetic is `pyconvx.ops.pooling`."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from pyconvx._core.types import FloatArray
+from pyconvx._ext import pool
+from pyconvx.layers.base import Arrays
+from pyconvx.layers.context import Context
+from pyconvx.layers.epilogue import Epilogue
+from pyconvx.layers.pool import Pool
+from pyconvx.layers.space import as_image_padding, as_image_sizes, as_images, check_sizes
+from pyconvx.ops._pool_arguments import pool_threads, winner_dtype
+from pyconvx.ops.geometry import as_padding
+
+_NO_PADDING = ((0, 0), (0, 0))
+
+
+@dataclass(frozen=True)
+class MaxPool(Pool):
+    """What max pooling layers share."""
+
+    _: KW_ONLY
+    dilation: int | tuple[int, ...] = 1
+    ceil_mode: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no input could make legal."""
+        super().__post_init__()
+        check_sizes(f"{type(self).__name__}: dilation", self.dilation, self.axes)
+
+    def epilogue(self) -> Epilogue | None:
+        """Return a pool whose windows share no cell and lie inside the map, and whose taps a byte counts."""
+        height, width = as_image_sizes(self.pool_size, self.axes)
+        stride = as_image_sizes(self.pool_size if self.stride is None else self.stride, self.axes)
+        inside = as_padding(as_image_padding(self.padding, self.axes)) == _NO_PADDING and not self.ceil_mode
+        apart = stride[0] >= height and stride[1] >= width
+        plain = as_image_sizes(self.dilation, self.axes) == (1, 1) and 2 <= height * width <= 254
+        return Epilogue(pool=self) if inside and apart and plain else None
+
+    def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
+        """Find the maxima, and for backward the winning tap of each window."""
+        window = self.window(x.shape[1:])
+        shape = (len(x), *self.output_shape(x.shape[1:]))
+        y = context.take(shape, x.dtype)
+        winner = context.take(shape, winner_dtype(str(self), window))
+        images = as_images(x), as_images(y), as_images(winner)
+        context.run(pool.max_pool, *images, *window.sizes, pool_threads(context.n_threads, x))
+        return y, (x.shape, winner)
+
+    def backward(
+        self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
+    ) -> FloatArray | None:
+        """Give each gradient to its winner."""
+        if not context.needs_dx:
+            return None
+        shape, winner = cache
+        dx = context.take(shape, dy.dtype)
+        images = as_images(dy), as_images(winner), as_images(dx)
+        sizes, threads = self.window(shape[1:]).sizes, pool_threads(context.n_threads, dx)
+        context.run(pool.max_pool_backward, *images, *sizes, threads)
+        return dx
