@@ -10,8 +10,8 @@ from pyconvx._core.types import FloatArray, Shape
 from pyconvx.layers.base import Arrays, Layer
 from pyconvx.layers.context import Context
 from pyconvx.layers.epilogue import Epilogue
-from pyconvx.registry.claims import is_foreign
 from pyconvx.ops import capsules, elementwise
+from pyconvx.registry.claims import is_foreign
 from pyconvx.registry.guard import at
 
 

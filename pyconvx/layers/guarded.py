@@ -14,7 +14,7 @@ from pyconvx._core.workspace import Workspace
 from pyconvx.layers.base import Arrays, Kind, Layer, ParameterSpec, has_capability, registry
 from pyconvx.layers.context import Context
 from pyconvx.layers.epilogue import Epilogue
-from pyconvx.registry.claims import OWN, is_foreign
+from pyconvx.registry.claims import PYCONVX, is_foreign
 from pyconvx.registry.guard import Guard, read_only
 
 
@@ -72,7 +72,7 @@ class Guarded(Layer):
     def _computes_as_ours(self) -> bool:
         """Whether both passes are inherited from a layer of pyconvx, and so may be recorded."""
         passes = type(self.layer).forward, type(self.layer).backward
-        return all(getattr(method, "__module__", "").partition(".")[0] == OWN for method in passes)
+        return all(getattr(method, "__module__", "").partition(".")[0] == PYCONVX for method in passes)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the layer's, checked."""

@@ -23,7 +23,8 @@ PACKAGES = (
 # names that are not functions of arguments: errors, contracts, registries (test_registry.py), constants, reports
 EXEMPT = {
     "CheckpointError", "DivergenceError", "ModelFileError", "PluginError", "get_include", "show_versions",
-    "layers.Context", "layers.Layer", "layers.ParameterSpec", "layers.verify_layer", "activations.Activation",
+    "layers.Affine", "layers.Context", "layers.Epilogue", "layers.Layer", "layers.ParameterSpec", "layers.Program",
+    "layers.Randomness", "layers.verify_layer", "activations.Activation",
     "activations.ActivationRegistry", "initializers.Initializer", "losses.Loss", "schedules.Schedule",
     "solvers.Solver", "filters.CROSS", "filters.SEVEN", "filters.KERNELS",
     *(f"{package}.registry" for package in PACKAGES),

@@ -34,13 +34,34 @@ one_layer = st.one_of(
     st.builds(layers.BatchNorm, st.sampled_from([1e-5, 1e-2])),
     st.builds(layers.Dropout, st.floats(0, 0.7)),
     st.builds(layers.GlobalAvgPool2D),
+    st.builds(layers.GlobalMaxPool2D),
+    st.builds(layers.Flatten),
+    st.builds(layers.Dense, st.integers(1, 6)),
+)
+steps = {"stride": st.integers(1, 2), "padding": st.sampled_from([0, 1, "same", "valid", (1, 0)])}
+CONV_1D = {"kernel_size": small, "dilation": st.integers(1, 2), "bias": st.booleans(), **steps}
+pools_1d = {"pool_size": small, **steps, "ceil_mode": st.booleans()}
+one_layer_of_signals = st.one_of(
+    activation,
+    st.builds(layers.Conv1D, st.integers(1, 6), **CONV_1D),
+    st.builds(layers.Conv1D, st.sampled_from([2, 4]), groups=st.just(2), **CONV_1D),
+    st.builds(layers.MaxPool1D, **pools_1d, dilation=st.integers(1, 2)),
+    st.builds(layers.AvgPool1D, **pools_1d, count_include_pad=st.booleans()),
+    st.builds(layers.BatchNorm),
+    st.builds(layers.Dropout, st.floats(0, 0.7)),
+    st.builds(layers.GlobalAvgPool1D),
+    st.builds(layers.GlobalMaxPool1D),
     st.builds(layers.Flatten),
     st.builds(layers.Dense, st.integers(1, 6)),
 )
 same = st.one_of(activation, st.just(layers.BatchNorm()), st.just(layers.DepthwiseConv2D(3, padding="same")))
 residual = st.builds(layers.Residual, st.lists(same, min_size=1, max_size=3), st.lists(same, max_size=1))
 CHAIN = st.lists(st.one_of(*[one_layer] * 6, residual), min_size=1, max_size=5)
-IMAGE = st.tuples(st.integers(1, 8), st.integers(1, 8), st.sampled_from([1, 2, 3, 4]))
+CHANNELS = st.sampled_from([1, 2, 3, 4])
+CASE = st.one_of(
+    *[st.tuples(CHAIN, st.tuples(st.integers(1, 8), st.integers(1, 8), CHANNELS))] * 3,
+    st.tuples(st.lists(one_layer_of_signals, min_size=1, max_size=5), st.tuples(st.integers(1, 12), CHANNELS)),
+)
 
 
 def network_of(chain, shape, dtype, seed):
@@ -64,14 +85,14 @@ def network_of(chain, shape, dtype, seed):
     "network.Network",
     "network.Memory",
     weight=4,
-    chain=CHAIN,
-    shape=IMAGE,
+    case=CASE,
     dtype=st.sampled_from(["f4", "f8"]),
     rows=st.integers(1, 3),
     seed=st.integers(0, 2**32),
     n_threads=st.integers(1, 3),
 )
-def test_chains_predict(chain, shape, dtype, rows, seed, n_threads):
+def test_chains_predict(case, dtype, rows, seed, n_threads):
+    chain, shape = case
     network = network_of(chain, shape, dtype, seed)
     if network is None:
         return
@@ -101,13 +122,13 @@ def one_by_one(network, x, dy):
 
 @fuzz(
     weight=4,
-    chain=CHAIN,
-    shape=IMAGE,
+    case=CASE,
     rows=st.integers(1, 4),
     seed=st.integers(0, 2**32),
     n_threads=st.integers(1, 3),
 )
-def test_chains_learn(chain, shape, rows, seed, n_threads):
+def test_chains_learn(case, rows, seed, n_threads):
+    chain, shape = case
     network = network_of(chain, shape, "f8", seed)
     assume(network is not None)
     rng = np.random.default_rng(seed)

@@ -8,21 +8,28 @@ from pathlib import Path
 import numpy as np
 import oracle
 import pytest
+from fuzz_layers import slow_forward
 
 from pyconvx import activations, layers, testing
 from pyconvx._core.workspace import Workspace
 from pyconvx.layers import (
     Activation,
+    AvgPool1D,
     AvgPool2D,
     BatchNorm,
     Context,
+    Conv1D,
     Conv2D,
     Dense,
     DepthwiseConv2D,
     Dropout,
     Epilogue,
     Flatten,
+    GlobalAvgPool1D,
     GlobalAvgPool2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    MaxPool1D,
     MaxPool2D,
     Randomness,
     Residual,
@@ -60,6 +67,7 @@ IMAGE_LAYERS = [
     AvgPool2D((2, 3), ceil_mode=True, padding="valid"),
     AvgPool2D(3, stride=2, ceil_mode=True, padding="same", count_include_pad=True),
     GlobalAvgPool2D(),
+    GlobalMaxPool2D(),
     Flatten(),
     Dropout(),
     Dropout(0.0),
@@ -70,6 +78,29 @@ IMAGE_LAYERS = [
     Residual((SeparableConv2D(4, padding="same"), Dropout(0.3)), (BatchNorm(),)),
     Residual((Residual(SHORT), Activation("tanh"))),
 ]
+SIGNAL_LAYERS = [
+    Conv1D(5),
+    Conv1D(17, padding="same"),
+    Conv1D(3, 2, padding=(1, 0)),
+    Conv1D(6, stride=2, padding=1, bias=False),
+    Conv1D(4, (2,), dilation=2, padding="same"),
+    Conv1D(6, 1, groups=2),
+    MaxPool1D(),
+    MaxPool1D(3, stride=2, padding=1),
+    MaxPool1D(2, stride=1, dilation=3),
+    MaxPool1D((2,), padding="same", ceil_mode=True),
+    AvgPool1D(),
+    AvgPool1D(3, stride=2, padding=(1, 0), count_include_pad=True),
+    AvgPool1D(3, ceil_mode=True),
+    GlobalAvgPool1D(),
+    GlobalMaxPool1D(),
+    BatchNorm(),
+    Dropout(),
+    Flatten(),
+    RELU,
+    Residual([Conv1D(4, padding="same"), BatchNorm(), RELU]),
+    Residual([Conv1D(6, stride=2, padding=1)], [Conv1D(6, 1, stride=2)]),
+]
 FLAT_LAYERS = [Dense(3), Dense(1, bias=False), Dense(40), BatchNorm(), Dropout(0.25), Flatten(), RELU]
 POOLS = [layer for layer in IMAGE_LAYERS if isinstance(layer, MaxPool2D | AvgPool2D)]
 PYPROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
@@ -79,6 +110,27 @@ ENTRIES = PYPROJECT["project"]["entry-points"]["pyconvx.layers"]
 @pytest.mark.parametrize("layer", IMAGE_LAYERS, ids=str)
 def test_contract_on_maps(layer):
     testing.check_layer(layer)
+
+
+@pytest.mark.parametrize("layer", SIGNAL_LAYERS, ids=str)
+def test_contract_on_signals(layer):
+    testing.check_layer(layer, (9, 4))
+
+
+@pytest.mark.parametrize("layer", SIGNAL_LAYERS, ids=str)
+def test_signals_against_the_oracle(layer):
+    rng = np.random.default_rng(0)
+    x = oracle.integer_array(rng, (3, 9, 4))
+    specs = layer.parameters(x.shape[1:])
+    params = {name: oracle.integer_array(rng, spec.shape) for name, spec in specs.items()}
+    params |= {name: np.ones(4) for name in params if name.endswith("running_variance")}
+    states = {name: params[name] for name, spec in specs.items() if spec.kind == "state"}
+    np.testing.assert_allclose(
+        run(layer, x, params, training=False, states=states),
+        slow_forward(layer, x, params),
+        rtol=1e-14,
+        atol=1e-14,
+    )
 
 
 @pytest.mark.parametrize("layer", FLAT_LAYERS, ids=str)
@@ -310,6 +362,10 @@ def test_dropout_drops_its_share_and_nothing_when_predicting():
         (lambda: MaxPool2D(0), ValueError, "pool_size must be >= 1"),
         (lambda: MaxPool2D(2, stride=0), ValueError, "stride must be >= 1"),
         (lambda: AvgPool2D(2, padding="no"), ValueError, "padding must be"),
+        (lambda: Conv1D(2, (3, 3)), TypeError, r"kernel_size must be an int, got \(3, 3\)"),
+        (lambda: Conv1D(2, padding=(1, 2, 3)), ValueError, r"padding must be an int, \(before, after\)"),
+        (lambda: Conv1D(2, padding=((1, 1), (0, 0))), TypeError, "padding must be an int"),
+        (lambda: MaxPool1D(2, stride=0), ValueError, "stride must be >= 1"),
         (lambda: Dropout(1.0), ValueError, r"rate must be in \[0, 1\), got 1.0"),
         (lambda: Dropout(float("nan")), ValueError, "rate must be"),
         (lambda: Dropout("half"), TypeError, "rate must be a float, got 'half'"),
@@ -340,6 +396,10 @@ def test_illegal_layers(make, error, words):
         (MaxPool2D(6), (5, 5, 1), "kernel 6x6 .* exceeds the padded input 5x5"),
         (MaxPool2D(2), (20,), "expected images"),
         (GlobalAvgPool2D(), (20,), "expected images"),
+        (GlobalMaxPool2D(), (20, 3), "expected images"),
+        (Conv1D(2), (6, 5, 4), r"expected signals of shape \(L, C\), got samples of shape \(6, 5, 4\)"),
+        (GlobalMaxPool1D(), (20,), "expected signals"),
+        (AvgPool1D(6), (5, 1), "kernel 1x6 .* exceeds the padded input 1x5"),
         (Dense(2), (6, 5, 4), r"expected flat samples, got shape \(6, 5, 4\): put Flatten\(\) before it"),
         (Residual((Conv2D(4),)), (6, 5, 4), r"the block gives \(4, 3, 4\), the skip path \(6, 5, 4\)"),
     ],

@@ -138,7 +138,7 @@ def test_a_foreign_capsule_runs_inside_the_kernels():
         return [Network(chosen, (6, 6, 1), seed=3) for chosen in layers]
 
     guarded, built_in, arrays = networks(Squared(), "tanh", NoCapsule())
-    assert [len(network.plan) for network in (guarded, built_in, arrays)] == [1, 1, 2]
+    assert [len(network.steps) for network in (guarded, built_in, arrays)] == [1, 1, 2]
     function = activations.registry.resolve(Squared())
     assert function.capsule is Squared.capsule
     assert activations.initializer_of(function) == "xavier_normal"

@@ -1,5 +1,7 @@
 """Shapes and outputs of layers: an independent answer for the fuzz tests, by the oracle."""
 
+import dataclasses
+
 import activation_oracles
 import numpy as np
 import oracle
@@ -8,6 +10,33 @@ from fuzzing import both
 
 from pyconvx import layers
 from pyconvx.layers.sequence import below
+
+ON_IMAGES = {
+    layers.Conv1D: layers.Conv2D,
+    layers.MaxPool1D: layers.MaxPool2D,
+    layers.AvgPool1D: layers.AvgPool2D,
+    layers.GlobalAvgPool1D: layers.GlobalAvgPool2D,
+    layers.GlobalMaxPool1D: layers.GlobalMaxPool2D,
+}
+
+
+def on_images(layer):
+    """Return the layer that does to images with one row what a layer does to signals."""
+    fields = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
+    for name, along_rows in {
+        "kernel_size": 1,
+        "pool_size": 1,
+        "stride": 1,
+        "dilation": 1,
+        "padding": (0, 0),
+    }.items():
+        size = fields.get(name)
+        if size is None or isinstance(size, str):
+            continue
+        size = size[0] if isinstance(size, tuple) and len(size) == 1 else size
+        both_sides = name == "padding" and not isinstance(size, tuple)
+        fields[name] = (along_rows, (size, size) if both_sides else size)
+    return ON_IMAGES[type(layer)](**fields)
 
 
 def windows_of(layer, shape):
@@ -33,9 +62,12 @@ def shape_behind(layer, shape):
         for inner in layer.skip:
             skip = skip and shape_behind(inner, skip)
         return main if main == skip else None
+    if type(layer) in ON_IMAGES:
+        images = shape_behind(on_images(layer), (1, *shape)) if len(shape) == 2 else None
+        return images and images[-2:]
     if len(shape) != 3:
         return None
-    if isinstance(layer, layers.GlobalAvgPool2D):
+    if isinstance(layer, (layers.GlobalAvgPool2D, layers.GlobalMaxPool2D)):
         return (shape[2],)
     w = windows_of(layer, shape)
     if shape[2] % getattr(layer, "groups", 1):
@@ -70,8 +102,15 @@ def slow_forward(layer, x, params):
     if isinstance(layer, layers.BatchNorm):
         p = {name: np.float64(array) for name, array in params.items()}
         return (x - p["running_mean"]) / np.sqrt(p["running_variance"] + layer.eps) * p["gamma"] + p["beta"]
+    if type(layer) in ON_IMAGES:
+        if "kernel" in params:
+            params = dict(params) | {"kernel": params["kernel"][None]}
+        y = slow_forward(on_images(layer), x[:, None], params)
+        return y.reshape(len(x), *y.shape[-2:]) if y.ndim == 4 else y
     if isinstance(layer, layers.GlobalAvgPool2D):
         return oracle.global_avg_pool2d(x)
+    if isinstance(layer, layers.GlobalMaxPool2D):
+        return x.max((1, 2))
     if isinstance(layer, (layers.Residual, layers.SeparableConv2D)):
         paths = layer.parts()
         y = slow_chain(paths[0], x, params)
