@@ -188,18 +188,18 @@ cdef class ConvForward:
         cdef void *weights = data_of(kernel, &self.kernel)
         cdef void *offsets = data_or_null(bias, &self.bias)
         cdef void *out = data_of(y, &self.y)
-        cdef void *after = NULL if f == NULL else data_of(activated, &self.activated)
+        cdef void *result = NULL if f == NULL else data_of(activated, &self.activated)
         cdef void *winners = data_of(winner, &self.winner) if self.pooled else NULL
         cdef void *memory = scratch_of(scratch, &self.memory)
         if self.empty:
             return
         with nogil:
             if self.single:
-                self.start(<float *> images, <float *> weights, <float *> offsets, <float *> out, <float *> after,
+                self.start(<float *> images, <float *> weights, <float *> offsets, <float *> out, <float *> result,
                            <uint8_t *> winners, f, <float *> memory)
             else:
                 self.start(<double *> images, <double *> weights, <double *> offsets, <double *> out,
-                           <double *> after, <uint8_t *> winners, f, <double *> memory)
+                           <double *> result, <uint8_t *> winners, f, <double *> memory)
 
     cdef void start(self, const real *x, const real *kernel, const real *bias, real *y, real *activated,
                     uint8_t *winner, const pyconvx_activation *f, real *scratch) noexcept nogil:

@@ -97,7 +97,7 @@ cdef class WinogradForward:
         cdef void *weights = data_of(kernel, &self.U if transformed else &self.kernel)
         cdef void *offsets = data_or_null(bias, &self.bias)
         cdef void *out = data_of(y, &self.y)
-        cdef void *after = NULL if f == NULL else data_of(activated, &self.activated)
+        cdef void *result = NULL if f == NULL else data_of(activated, &self.activated)
         cdef void *winners = data_of(winner, &self.winner) if has_taps(&self.plan.m.pool) else NULL
         cdef void *memory = scratch_of(scratch, &self.memory)
         if self.empty:
@@ -105,10 +105,10 @@ cdef class WinogradForward:
         with nogil:
             if self.single:
                 self.start(<float *> images, <float *> weights, transformed, <float *> offsets, <float *> out,
-                           <float *> after, <uint8_t *> winners, f, <float *> memory)
+                           <float *> result, <uint8_t *> winners, f, <float *> memory)
             else:
                 self.start(<double *> images, <double *> weights, transformed, <double *> offsets, <double *> out,
-                           <double *> after, <uint8_t *> winners, f, <double *> memory)
+                           <double *> result, <uint8_t *> winners, f, <double *> memory)
 
     cdef void start(self, const real *x, const real *kernel, bint transformed, const real *bias, real *y,
                     real *activated, uint8_t *winner, const pyconvx_activation *f, real *scratch) noexcept nogil:

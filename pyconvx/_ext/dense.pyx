@@ -197,17 +197,17 @@ cdef class DenseForward:
         cdef void *weights = data_of(w, &self.w)
         cdef void *offsets = data_or_null(bias, &self.bias)
         cdef void *out = data_of(y, &self.y)
-        cdef void *after = NULL if f == NULL else data_of(activated, &self.activated)
+        cdef void *result = NULL if f == NULL else data_of(activated, &self.activated)
         cdef void *memory = scratch_of(scratch, &self.memory)
         if self.plan.M == 0:
             return
         with nogil:
             if self.single:
                 forward(&self.plan, <float *> rows, <float *> weights, <float *> offsets, <float *> out,
-                        <float *> after, f, <float *> memory)
+                        <float *> result, f, <float *> memory)
             else:
                 forward(&self.plan, <double *> rows, <double *> weights, <double *> offsets, <double *> out,
-                        <double *> after, f, <double *> memory)
+                        <double *> result, f, <double *> memory)
 
 
 cdef inline Py_ssize_t width_of(const Matmul *g) noexcept nogil:

@@ -1,4 +1,4 @@
-"""Plans of kernels: their arrays are looked at, their scratch suffices, and they may be run again and again."""
+"""Plans of kernels: their arrays are checked, their scratch suffices, and they may be run again and again."""
 
 import itertools
 
@@ -23,7 +23,7 @@ OUTPUTS = {"x": ROWS, "weights": WEIGHTS, "bias?": (6,), ">y": SUMS, ">activated
 
 
 def pooled(arrays):
-    """The same with maxima in place of the map."""
+    """Return the same with maxima in place of the map."""
     return {name: MAXIMA if shape == MAP else shape for name, shape in arrays.items()}
 
 
@@ -63,7 +63,7 @@ PLANS = {
 
 
 def made(name, dtype, threads=1):
-    """The plan and legal arguments for a run, by name."""
+    """Return the plan and legal arguments for a run, by name."""
     plan, sizes, arrays = PLANS[name]
     rng, arguments = np.random.default_rng(0), {}
     for argument, shape in arrays.items():
@@ -80,7 +80,7 @@ def made(name, dtype, threads=1):
 
 
 def other(array):
-    """Arrays that are nearly the one wanted: another type, shape, order or number of axes, or no array."""
+    """Yield arrays that are nearly the one wanted: another type, shape, order or number of axes, or no array."""
     yield array.astype(np.int32 if array.dtype == np.uint8 else np.float16), ValueError
     yield array.astype(array.dtype.newbyteorder()) if array.itemsize > 1 else array.view(np.int8), ValueError
     yield array[None], ValueError
@@ -124,7 +124,7 @@ def test_messages_name_both_shapes(name):
 
 
 @pytest.mark.parametrize("name", PLANS)
-def test_scratch_is_looked_at(name):
+def test_scratch_is_checked(name):
     plan, arguments = made(name, np.float32)
     scratch = arguments["scratch"]
     plan.run(*(arguments | {"scratch": scratch_of(plan.scratch + 7, np.float32)}).values())
@@ -135,8 +135,8 @@ def test_scratch_is_looked_at(name):
 
 
 @pytest.mark.parametrize(("name", "dtype", "threads"), [*itertools.product(PLANS, DTYPES, [1, 3])])
-def test_runs_do_not_know_of_one_another(name, dtype, threads):
-    """The same arrays give the same bits at any run, whatever scratch holds and whatever else ran meanwhile."""
+def test_runs_do_not_depend_on_one_another(name, dtype, threads):
+    """The same arrays give the same bits in every run, whatever scratch holds and whatever ran in between."""
     plan, arguments = made(name, dtype, threads)
     expected = None
     for filling in (np.nan, np.inf, 0):
@@ -146,7 +146,7 @@ def test_runs_do_not_know_of_one_another(name, dtype, threads):
         found = [v.tobytes() for k, v in arrays.items() if k.startswith(">")]
         expected = expected or found
         assert found == expected
-        for argument in arrays.values():  # other numbers meanwhile
+        for argument in arrays.values():  # other numbers in between
             if isinstance(argument, np.ndarray) and argument.dtype != np.uint8:
                 argument[...] = np.nan
         plan.run(*arrays.values())

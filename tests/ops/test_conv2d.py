@@ -41,7 +41,7 @@ def fits(size, kernel_size, sides, dilation):
 
 
 def check(shape, kernel_size, OC, stride, padding, dilation, groups, dtype, seed=0):
-    """Forward and all gradients equal the oracle's, cell by cell; False where the kernel does not fit."""
+    """Forward and all gradients equal the oracle's, cell by cell; False if the kernel does not fit."""
     stride_, dilation_ = pair(stride), pair(dilation)
     sides = oracle.sides(padding, shape[1:3], kernel_size, stride_, dilation_)
     if not fits(shape[1:3], kernel_size, sides, dilation_):
@@ -123,7 +123,7 @@ def test_depthwise(C, dtype):
 
 @st.composite
 def convolutions(draw):
-    """Any small convolution, legal or, for the kernel's size, not."""
+    """Any small convolution; its kernel may be too large to be legal."""
     small, side = st.integers(1, 4), st.integers(0, 3)
     groups = draw(st.integers(1, 4))
     shape = draw(st.tuples(st.integers(0, 4), st.integers(1, 9), st.integers(1, 9)))
@@ -179,7 +179,7 @@ def test_gradients_are_adjoint(convolution, seed):
     ],
 )
 def test_thread_counts_agree(shape, OC, options, dtype):
-    """The same bits from 1, 2, 3 and 5 threads, on real numbers; all large enough for threads to be used."""
+    """The same bits from 1, 2, 3 and 5 threads, on real numbers; every case is large enough to use threads."""
     rng = np.random.default_rng(1)
     x = rng.standard_normal(shape).astype(dtype)
     kernel = rng.standard_normal((3, 3, shape[3] // options.get("groups", 1), OC)).astype(dtype)
@@ -214,7 +214,7 @@ for dtype in (np.float32, np.float64):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_real_numbers_are_close_to_the_oracle(dtype):
-    """On the level in use, whichever it is: the error of a sum of K products stays below K roundings."""
+    """At whatever level is in use, the error of a sum of K products stays below K roundings."""
     rng = np.random.default_rng(3)
     x = rng.standard_normal((2, 9, 9, 16)).astype(dtype)
     kernel = rng.standard_normal((3, 3, 16, 24)).astype(dtype)

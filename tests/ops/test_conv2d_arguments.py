@@ -1,4 +1,4 @@
-"""What the convolutions accept, in whatever memory it lies, and what they refuse in which words."""
+"""Arguments of the convolutions: arrays in any memory layout are accepted; what is refused, with which message."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_any_memory_layout(dtype):
         assert [a.tobytes() for a in (x_, kernel_, bias_, y_)] == before
 
 
-def test_batch_of_none():
+def test_empty_batch():
     x, kernel = np.zeros((0, 6, 6, 3)), np.ones((3, 3, 3, 4))
     y = ops.conv2d(x, kernel)
     assert y.shape == (0, 4, 4, 4)
@@ -76,7 +76,7 @@ REFUSED = [
 
 
 def opens_with_its_name(caught, operation):
-    """Whether the text says who refuses; padding and threads mean the same everywhere."""
+    """Whether the message begins with the function's name; those about padding and threads have none."""
     assert str(caught.value).startswith((f"{operation}: ", "padding must be ", "n_threads must "))
 
 
@@ -105,7 +105,7 @@ def test_refused_gradient(dy, error, message):
 
 
 def test_huge_but_legal():
-    """A step beyond the only window is never taken."""
+    """A stride that leads beyond the only window is never used."""
     y = ops.conv2d(X, KERNEL, stride=2**40, padding=1)
     assert y.shape == (2, 1, 1, 6)
     assert ops.conv2d_backward(y, X, KERNEL, stride=2**40, padding=1)[0].shape == X.shape

@@ -19,7 +19,7 @@ def rng(seed):
 
 
 def run(kernels, shape, N, dtype, n_threads):
-    """y, dx, dw on fixed arrays that lie anywhere; what is overwritten starts as NaN."""
+    """y, dx, dw of fixed arrays; arrays that are overwritten start as NaN."""
     inputs, outputs = shape
     x, w, dy = (
         rng(i).normal(size=size).astype(dtype) for i, size in enumerate([(N, inputs), shape, (N, outputs)])
@@ -41,7 +41,7 @@ def run(kernels, shape, N, dtype, n_threads):
 @pytest.mark.parametrize("N", ROWS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_threads_levels_and_numpy(shape, N, dtype):
-    """Any number of threads and the levels with FMA: equal bits. All of them: what NumPy finds in double."""
+    """Equal bits for any number of threads and all levels with FMA; every level is close to NumPy's float64."""
     fused = None
     for level in LEVELS:
         arrays, first = run(load("dense", level), shape, N, dtype, 1)
@@ -61,7 +61,7 @@ def test_threads_levels_and_numpy(shape, N, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_row_does_not_know_its_batch(shape, dtype):
+def test_a_row_does_not_depend_on_its_batch(shape, dtype):
     (x, w, dy, bias), (y, dx, _) = run(dense, shape, 300, dtype, 2)
     scratch = np.empty(1_000_000, dtype)  # more than necessary
     for rows in (slice(0, 1), slice(7, 9), slice(20, 27), slice(100, 125)):

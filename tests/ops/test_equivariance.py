@@ -1,4 +1,4 @@
-"""Where shifting the image and shifting the output are the same thing, exactly, and where they are not.
+"""When shifting the image and shifting the output are the same thing, exactly, and when they are not.
 
 Stride 1: any shift, inside the border. Stride s: shifts by multiples of s; they move the output by shift / s.
 In between nothing is promised. Whole numbers, so that equality is meant.
@@ -54,8 +54,8 @@ def test_strides_follow_their_multiples(operation, stride):
 
 
 @pytest.mark.parametrize("operation", [convolution, max_pooling, avg_pooling])
-def test_half_a_stride_is_no_shift(operation):
-    """One pixel under stride 2: the output is no shift of what it was, neither by 0 nor by 1."""
+def test_a_shift_by_half_a_stride_is_not_followed(operation):
+    """With stride 2, a shift by one pixel gives an output that is not shifted by 0 or by 1."""
     y = operation(IMAGE, stride=2)
     moved = operation(shift(IMAGE, 1, 1), stride=2)
     shifts = [shift(y, rows, columns) for rows in (-1, 0, 1) for columns in (-1, 0, 1)]
@@ -63,7 +63,7 @@ def test_half_a_stride_is_no_shift(operation):
 
 
 def test_zero_padding_marks_the_border():
-    """Zero padding shows a pattern at the border where it is, so nothing follows there."""
+    """Zero padding tells a pattern at the border where it is, so shifts are not followed there."""
     corner = np.zeros((1, 8, 8, 2))
     corner[:, 2:5, 2:5] = IMAGE[:, 9:12, 9:12]
     y = convolution(corner, padding=1)
@@ -98,6 +98,6 @@ def test_a_one_pixel_shift_moves_a_pooled_map_less():
 
 
 def test_rotation_is_not_followed():
-    """A turned image gives another map, not the turned map."""
+    """A rotated image gives another map, not the rotated map."""
     y, turned = convolution(IMAGE), convolution(np.rot90(IMAGE, axes=(1, 2)))
     assert not any(np.array_equal(np.rot90(y, turns, axes=(1, 2)), turned) for turns in range(4))

@@ -1,4 +1,4 @@
-"""Convolution, activation and max pool in one step: what its layers do one by one, forward and backward."""
+"""Convolution, activation and max pool in one step give what the layers give one by one, forward and backward."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ POOLS = [
 
 
 def pair(layers, shape, dtype=np.float64):
-    """The same network twice: with fused steps, and layer by layer."""
+    """Return the same network twice: with fused steps, and layer by layer."""
     fused, single = (Network(layers, shape, dtype=dtype) for _ in range(2))
     single.steps = one_by_one(single.layers, single.names)
     single._first = 0
@@ -42,7 +42,7 @@ def pair(layers, shape, dtype=np.float64):
 
 
 def agree(layers, shape, rows, dtype=np.float64, ulps=0):
-    """Equal outputs and gradients of parameters; the convolution in front shows that of an input."""
+    """Check outputs and gradients of parameters; a convolution in front shows the gradient of an input."""
     fused, single = pair(layers, shape, dtype)
     rng = np.random.default_rng(rows)
     x = rng.standard_normal((rows, *shape)).astype(dtype)
@@ -60,7 +60,7 @@ def agree(layers, shape, rows, dtype=np.float64, ulps=0):
 @pytest.mark.parametrize("pool", POOLS, ids=str)
 @pytest.mark.parametrize("conv", CONVOLUTIONS + GROUPED, ids=str)
 def test_equals_layers_one_by_one(conv, pool):
-    """Odd maps, so that a pool drops the last row or column; the layer in front needs its dx."""
+    """Odd maps, so that a pool drops the last row or column; the layer in front of it needs dx."""
     channels = (3,) if conv.groups > 1 else (1, 3, 16)
     for C in channels:
         for rows, dtype in ((1, np.float64), (3, np.float32), (17, np.float32)):
@@ -81,7 +81,7 @@ def test_stems(layers, rows):
 
 @pytest.mark.parametrize("size", [4, 9, 16])
 def test_wide_layers(size):
-    """Gradients that are summed in tiles, kernels that are packed where they are used."""
+    """Gradients that are summed in tiles, kernels that are packed just before use."""
     layers = (Conv2D(130, 1), Conv2D(150, padding="same"), RELU, MaxPool2D())
     for rows in (1, 3):
         agree(layers, (size, size, 3), rows, np.float32)
@@ -92,7 +92,7 @@ COMPILED = [name for name in activations.registry.names() if hasattr(activations
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_activations(name):
-    """Before the pool or behind it. A pool before sigmoid or softplus may change the last bit."""
+    """Before the pool or after it. A pool before sigmoid or softplus may change the last bit."""
     act = Activation(name)
     for order in ((act, MaxPool2D()), (MaxPool2D(), act)):
         agree((Conv2D(4, 1), Conv2D(9, padding="same"), *order), (8, 9, 2), 5, ulps=1)
@@ -155,11 +155,11 @@ BLOCKS = [
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_blocks(block):
-    """Steps inside a block keep the contract of a layer: right gradients, dy as it was, equal bits."""
+    """Steps inside a block keep the contract of a layer: right gradients, dy unchanged, equal bits."""
     testing.check_layer(block, (6, 4, 4))
 
 
-def test_every_layer_of_a_network_can_be_looked_at():
+def test_the_output_of_every_layer_can_be_had():
     fused, _ = pair((Conv2D(4), RELU, MaxPool2D(), Conv2D(3, 1), MaxPool2D()), (10, 10, 1))
     x = np.random.default_rng(0).standard_normal((3, 10, 10, 1))
     memory = Memory()

@@ -41,7 +41,7 @@ def test_padding_in_all_its_forms(padding, expected):
         (None, TypeError, "^padding must be an int, got None"),
     ],
 )
-def test_padding_that_is_none(padding, error, words):
+def test_padding_that_is_refused(padding, error, words):
     with pytest.raises(error, match=words):
         as_padding(padding)
 
@@ -80,14 +80,14 @@ def test_same_puts_the_smaller_half_before():
     assert window("w", (9, 9), (1, 2), stride=(3, 9), padding="same").left == 0  # nothing to pad
 
 
-def test_gaps_of_a_single_tap_count_for_nothing():
+def test_dilation_of_a_single_tap_has_no_effect():
     got = window("w", (4, 5), (1, 2), dilation=(9, 4))
     assert (got.dilation_h, got.dilation_w, got.OH, got.OW) == (1, 4, 4, 1)
     got = window("w", (5, 4), (2, 1), dilation=(4, 9))
     assert (got.dilation_h, got.dilation_w, got.OH, got.OW) == (4, 1, 1, 4)
 
 
-def test_a_step_is_no_longer_than_the_padded_input():
+def test_a_stride_is_cut_to_the_padded_input():
     got = window("w", (4, 5), 2 * (2,), stride=(7, 9), padding=((1, 2), (1, 0)))
     assert (got.stride_h, got.stride_w, got.OH, got.OW) == (7, 6, 1, 1)
     got = window("w", (4, 5), 2 * (2,), stride=(8, 6), padding=((1, 2), (1, 0)))
@@ -128,7 +128,7 @@ def test_output_sizes_by_name_and_limit():
         conv_output_size(5, 2, padding=(0, -1))
     with pytest.raises(ValueError, match=r"^kernel_size 4 \(dilation 2\) exceeds the padded input of 6"):
         conv_output_size(3, 4, dilation=2, padding=(1, 2))
-    # windows of a ceil mode that begin in the padding behind the data are dropped, those inside stay
+    # windows of a ceil mode that begin in the padding after the data are dropped, those inside stay
     assert conv_output_size(5, 2, stride=3, padding=(0, 1), ceil_mode=True) == 2
     assert conv_output_size(3, 2, stride=3, padding=(0, 1), ceil_mode=True) == 1
     assert conv_output_size(4, 2, stride=3, padding=(0, 1), ceil_mode=True) == 2
@@ -171,7 +171,7 @@ def test_windows_that_see_a_corner_are_legal():
     assert pools.pool_window("p", (1, 3, 3, 1), (2, 2), 3, 3, 3, False).OH == 2
 
 
-def test_how_a_winner_is_kept():
+def test_the_type_of_a_winner():
     def taps(height, width):
         return Window(height, width, height, width, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1)
 
@@ -190,7 +190,7 @@ def test_one_thread_for_small_arrays():
         pools.pool_threads(0, np.empty(1, np.uint8))
 
 
-def test_the_shape_behind_a_gradient():
+def test_the_input_shape_of_a_gradient():
     dy = np.empty((2, 3, 3, 5))
     assert pools.input_shape_of("p", [2, 6, np.int64(7), 5], dy) == (2, 6, 7, 5)
     assert pools.input_shape_of("p", (0, 1, 1, 5), dy[:0]) == (0, 1, 1, 5)

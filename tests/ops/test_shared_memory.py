@@ -1,4 +1,4 @@
-"""Arrays of the caller that share memory: what is written beside what is read."""
+"""Arrays of the caller that share memory: some are written while others are read."""
 
 import numpy as np
 import pytest

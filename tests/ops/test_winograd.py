@@ -25,12 +25,12 @@ PADDINGS = [0, "same", ((2, 1), (0, 2)), ((0, 3), (4, 1))]
 CHANNELS = [(1, 1), (5, 16), (16, 33), (20, 5), (33, 48), (48, 64), (64, 20), (130, 1), (16, 130)]
 # one output, odd and even maps, wide and high ones, blocks of one sample and of several
 SIZES = [(2, 3, 3), (1, 4, 5), (3, 6, 4), (17, 5, 3), (40, 4, 4), (2, 7, 8)]
-# where the kernel's gradient is large, threads own channels; and where the kernel is, the input's gradient too
+# if the kernel's gradient is large, threads own channels; if the kernel is large, so they do for the input's gradient
 WAYS = [(1, 16, 16), (1, 96, 96), (1, 130, 150), (2, 16, 600), (33, 9, 33)]
 
 
 def data(shape, OC, padding=0, dtype=np.float64, pool=None, whole=False, seed=0):
-    """A convolution's arrays, which cannot be written to, and its windows."""
+    """Return a convolution's arrays, which are read-only, and its windows."""
     rng = np.random.default_rng(seed)
 
     def draw(*sizes):
@@ -51,7 +51,7 @@ def planned(d, threads, pool):
 
 
 def forward(d, threads=1, function=None, in_place=False, prepared=None):
-    """The map or its maxima, f of them, and the winners."""
+    """Return the map or its maxima, f of them, and the winners."""
     y = np.full_like(d.dy, np.nan)
     activated = None if function is None else y if in_place else np.full_like(y, np.nan)
     winner = None if d.over is None else np.full(y.shape, 255, np.uint8)
@@ -63,7 +63,7 @@ def forward(d, threads=1, function=None, in_place=False, prepared=None):
 
 
 def backward(d, threads=1, winner=None, wanted=(True, True)):
-    """The gradient of the kernel, added to ones, and of the input."""
+    """Return the gradients of the kernel, added to ones, and of the input."""
     dkernel, dx = np.ones_like(d.kernel) if wanted[0] else None, np.full_like(d.x, np.nan) if wanted[1] else None
     plan = planned(d, threads, None if winner is None else d.over)
     plan.backward(d.x, d.dy, d.kernel, dkernel, dx, winner, scratch_of(plan.backward_scratch, d.x.dtype))
@@ -80,7 +80,7 @@ def sides(d):
 
 
 def check_gradients(d, dy, reference, winner=None):
-    """Those of a map whose gradient is `dy` equal the reference's; each one alone has the bits of both."""
+    """Check the gradients for a map whose gradient is `dy`; each one alone has the bits of both together."""
     dx, dkernel, _ = reference.conv2d_backward(dy, np.float64(d.x), np.float64(d.kernel), **sides(d))
     both = backward(d, winner=winner)
     np.testing.assert_array_equal(both[0], dkernel + 1)
@@ -102,7 +102,7 @@ def test_equals_the_oracle(C, OC, padding, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("N", "C", "OC"), WAYS)
 def test_chunks_and_ways(N, C, OC, dtype):
-    """Maps of more tiles than are worked on at a time, in each way of summing, beside the direct kernels."""
+    """Maps of more tiles than are worked on at a time, in each way of summing, equal the direct kernels'."""
     d = data((N, 27, 34, C), OC, "same", dtype, whole=True)
     x, kernel, bias, dy = (a.astype(np.float64) for a in (d.x, d.kernel, d.bias, d.dy))
     np.testing.assert_array_equal(forward(d)[0], ops.conv2d(x, kernel, bias, padding="same"))
@@ -131,7 +131,7 @@ def test_with_a_pool(C, OC, pool):
 @pytest.mark.parametrize("pool", [None, (2, 2), (3, 2)], ids=str)
 @pytest.mark.parametrize("name", ["relu", "tanh", "softsign"])
 def test_activations(name, pool, dtype):
-    """As the function on its own, behind the map or its maxima; softsign needs what was there before it."""
+    """As the function on its own, after the map or its maxima; softsign needs the values before it."""
     function = activations.registry.get(name)
     for shape, OC in [((3, 7, 9, 5), 9), ((2, 6, 6, 16), 32)]:
         d = data(shape, OC, "same", dtype, pool)
@@ -147,7 +147,7 @@ def test_activations(name, pool, dtype):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("pool", [None, (2, 2)], ids=str)
 def test_not_finite(pool, value):
-    """The cells that see such a pixel are not finite, no others; where it is a NaN, it wins its window."""
+    """Cells that see such a pixel are not finite, and no others; a NaN wins its window."""
     for row, column, padding in itertools.product(range(6), range(5), [0, "same"]):
         d = data((1, 6, 5, 16), 20, padding, np.float32, pool)
         d.x = d.x.copy()
@@ -183,7 +183,7 @@ def test_gradients_are_adjoint(draw):
 
 @pytest.mark.parametrize("pool", [None, (2, 2), (3, 2)], ids=str)
 def test_gradients_are_right(pool):
-    """Central differences of sum(y**2) / 2, which is a square function of x and of the kernel."""
+    """Central differences of sum(y**2) / 2, which is quadratic in x and in the kernel."""
     d = data((2, 6, 7, 5), 6, 1, pool=pool)
     d.dy, _, winner = forward(d)
     dkernel, dx = backward(d, winner=winner)
@@ -226,7 +226,7 @@ def test_prepared_kernels(pool):
 
 
 def test_levels_agree():
-    """AVX2 and AVX-512 give the same bits; the baseline is, as they are, close to exact sums."""
+    """AVX2 and AVX-512 give the same bits; these and the baseline are close to exact sums."""
     shown = on_each_level("""
 from test_winograd import DTYPES, WAYS, backward, data, forward, itertools, ops
 for dtype, pool, (N, C, OC) in itertools.product(DTYPES, [None, (2, 2)], [*WAYS[:3], (2, 5, 20)]):

@@ -17,7 +17,7 @@ from pyconvx.solvers import SGD
 
 @pytest.mark.parametrize("C", [16, 64, 256])
 def test_error(C, monkeypatch):
-    """On normal numbers, beside the direct float32 kernels; docs/kernels.md has the figures."""
+    """On normal numbers, compared with the direct float32 kernels; docs/kernels.md has the figures."""
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape) for shape in ((4, 16, 16, C), (3, 3, C, C), (4, 16, 16, C))]
 
@@ -44,7 +44,7 @@ OTHERS = [
 
 @pytest.mark.parametrize("case", [*SUITED, *OTHERS], ids=str)
 def test_chooser(case):
-    """Shapes of one sample choose the way: whatever the batch and the threads, the bits are that way's."""
+    """The shape of one sample chooses the way: its bits are the same for every batch and number of threads."""
     size, C, OC, stride, dilation, groups, dtype = (PLAIN | case).values()
     options = {"stride": stride, "dilation": dilation}
     rng = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def test_chooser(case):
     ((6, 6), 0, True), ((1, 1), 2, False), ((2, 9), ((1, 2), (0, 0)), False), ((20, 4), ((0, 2), (3, 0)), False),
     ((20, 6), ((0, 2), (3, 0)), True),
 ])  # fmt: skip
-def test_small_maps_go_where_less_is_multiplied(size, padding, suited):
+def test_small_maps_go_the_way_of_fewer_products(size, padding, suited):
     taps = window("test", size, (3, 3), padding=padding)
     direct = ops.conv2d(np.ones((1, *size, 1)), np.ones((3, 3, 1, 1)), padding=padding).sum()
     tiles = -(-taps.OH // 2) * -(-taps.OW // 2)
@@ -72,7 +72,7 @@ def test_small_maps_go_where_less_is_multiplied(size, padding, suited):
 
 
 def layers():
-    """Layers that nobody has used: they keep their plans."""
+    """Return layers that were never used: layers keep their plans."""
     return (
         Conv2D(16, padding="same"), RELU, Conv2D(32), RELU, MaxPool2D(),
         Residual((Conv2D(32, padding="same"), RELU)), Conv2D(16, padding=1), MaxPool2D(3), Flatten(), Dense(10),
