@@ -25,7 +25,7 @@ PADDINGS = [0, "same", ((2, 1), (0, 2)), ((0, 3), (4, 1))]
 CHANNELS = [(1, 1), (5, 16), (16, 33), (20, 5), (33, 48), (48, 64), (64, 20), (130, 1), (16, 130)]
 # one output, odd and even maps, wide and high ones, blocks of one sample and of several
 SIZES = [(2, 3, 3), (1, 4, 5), (3, 6, 4), (17, 5, 3), (40, 4, 4), (2, 7, 8)]
-# if the kernel's gradient is large, threads own channels; if the kernel is large, so they do for the input's gradient
+# if the gradient of the kernel is large, threads own channels; so they do for dx if the kernel is large
 WAYS = [(1, 16, 16), (1, 96, 96), (1, 130, 150), (2, 16, 600), (33, 9, 33)]
 
 
