@@ -15,6 +15,7 @@ from functools import wraps
 from types import SimpleNamespace
 
 import numpy as np
+from references import public_methods, references
 
 KERNELS = (
     "conv", "conv_gradient", "conv_input", "conv_winograd", "dense", "pointwise", "pool", "random", "training",
@@ -89,17 +90,14 @@ def fence(kernel, module, name):
     return call
 
 
-def methods(plan):
-    """The names of what a plan can run."""
-    return [name for name in dir(plan) if not name.startswith("_") and callable(getattr(plan, name))]
-
-
 def fence_plan(plan, module):
     """A plan whose methods run at both ends of their memory."""
 
     def make(*sizes):
         made = plan(*sizes)
-        runs = {name: fence(getattr(made, name), module, f"{plan.__name__}.{name}") for name in methods(plan)}
+        runs = {
+            name: fence(getattr(made, name), module, f"{plan.__name__}.{name}") for name in public_methods(plan)
+        }
         others = {name: getattr(made, name) for name in dir(made) if not name.startswith("_") and name not in runs}
         return SimpleNamespace(**others, **runs)
 
@@ -108,19 +106,21 @@ def fence_plan(plan, module):
 
 
 for _name in KERNELS:
-    _module = importlib.import_module(f"pyconvx._ext.{_name}")
-    for _function, _kernel in list(vars(_module).items()):
-        if isinstance(_kernel, type):
-            setattr(_module, _function, fence_plan(_kernel, _name))
-        elif callable(_kernel) and not _function.startswith("_"):
-            setattr(_module, _function, fence(_kernel, _name, _function))
+    for _function, _kernel in list(vars(importlib.import_module(f"pyconvx._ext.{_name}")).items()):
+        if not callable(_kernel) or _function.startswith("_"):
+            continue
+        _fenced = fence_plan(_kernel, _name) if isinstance(_kernel, type) else fence(_kernel, _name, _function)
+        for _module, _key in references(_kernel):
+            setattr(_module, _key, _fenced)
 
 
 def forms(kernel):
     """(what is appended to the name, types) of everything that a kernel or a plan can be called with."""
     types = {"float": "float32", "double": "float64", "uint8_t": "uint8", "int32_t": "int32"}
     if hasattr(kernel, "plan"):
-        yield from ((f".{name}", {kind}) for name in methods(kernel.plan) for kind in ("float32", "float64"))
+        yield from (
+            (f".{name}", {kind}) for name in public_methods(kernel.plan) for kind in ("float32", "float64")
+        )
     for form in getattr(getattr(kernel, "__wrapped__", None), "__signatures__", ()):
         yield "", {types[t] for t in form.split("|")}
 

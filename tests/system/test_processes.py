@@ -13,13 +13,14 @@ import time
 import warnings
 from multiprocessing import parent_process
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import joblib
 import numpy as np
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from nets import RELU
+from references import public_methods, references
 from sklearn.model_selection import GridSearchCV
 from small import fitted, images
 
@@ -40,6 +41,7 @@ from pyconvx.layers import (
     Residual,
 )
 from pyconvx.losses import CrossEntropy
+from pyconvx.ops import convolution
 from pyconvx.registry import Registry
 from pyconvx.solvers import RMSprop
 
@@ -184,16 +186,20 @@ def test_a_worker_that_is_killed_ends_the_search_with_an_error():
 
 WIDE = np.random.default_rng(0).standard_normal((64, 24, 24, 16)).astype(np.float32)
 LABELS = np.arange(64) % 3
-LAYERS = [
-    Conv2D(16, padding="same", bias=False), BatchNorm(), RELU, MaxPool2D(2),
-    Residual((Conv2D(16, padding="same"), Activation("tanh"))), DepthwiseConv2D(3), Activation("gelu"),
-    Conv2D(24, stride=2), AvgPool2D(2), Dropout(0.5), Flatten(), Dense(512), Activation("relu"), Dense(64),
-]  # fmt: skip
+
+
+def layers():
+    """Return new layers, which have no plans yet."""
+    return [
+        Conv2D(16, padding="same", bias=False), BatchNorm(), RELU, MaxPool2D(2),
+        Residual((Conv2D(16, padding="same"), Activation("tanh"))), DepthwiseConv2D(3), Activation("gelu"),
+        Conv2D(24, stride=2), AvgPool2D(2), Dropout(0.5), Flatten(), Dense(512), Activation("relu"), Dense(64),
+    ]  # fmt: skip
 
 
 def whole_trainings(n):
     for solver in ("sgd", "adam", RMSprop()):
-        clf = fitted(WIDE, LABELS, layers=LAYERS, solver=solver, max_iter=1, n_jobs=n, batch_size=64)
+        clf = fitted(WIDE, LABELS, layers=layers(), solver=solver, max_iter=1, n_jobs=n, batch_size=64)
         clf.predict(WIDE)
     fitted(WIDE, LABELS, layers=[Conv2D(16), RELU, GlobalAvgPool2D()], max_iter=1, n_jobs=n)
 
@@ -211,10 +217,12 @@ def array_functions(n):
 
 
 def kernels():
-    """Return every compiled function with a thread count, except those that only return sizes."""
+    """Return every compiled function with a thread count that does not only return sizes, and every plan."""
     for source in Path(_ext.__file__).parent.glob("*.pyi"):
         module = importlib.import_module(f"pyconvx._ext.{source.stem}")
         for node in ast.parse(source.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                yield module, node.name
             if isinstance(node, ast.FunctionDef) and not node.name.endswith("_scratch"):
                 arguments = {argument.arg for argument in (*node.args.posonlyargs, *node.args.args)}
                 yield from [(module, node.name)] if "n_threads" in arguments else []
@@ -240,10 +248,29 @@ def test_kernels_let_other_threads_run(n_threads, monkeypatch):
 
         return call
 
+    def watched_plan(plan, name):
+        methods = public_methods(plan)
+        held.update(f"{name}.{method}" for method in methods)
+
+        def make(*sizes):
+            made = plan(*sizes)
+            attributes = {key: getattr(made, key) for key in dir(made) if not key.startswith("_")}
+            runs = {method: watched(attributes[method], f"{name}.{method}") for method in methods}
+            return SimpleNamespace(**attributes | runs)
+
+        return make
+
     for module, name in kernels():
-        monkeypatch.setattr(module, name, watched(getattr(module, name), f"{module.__name__}.{name}"))
-        held.add(f"{module.__name__}.{name}")
-    assert len(held) > 25
+        kernel, full_name = getattr(module, name), f"{module.__name__}.{name}"
+        if isinstance(kernel, type):
+            replacement = watched_plan(kernel, full_name)
+        else:
+            replacement = watched(kernel, full_name)
+            held.add(full_name)
+        for place, key in references(kernel):
+            monkeypatch.setattr(place, key, replacement)
+    assert len(held) > 35
+    convolution.planned.cache_clear()  # plans that are not watched
     interval = sys.getswitchinterval()
     sys.setswitchinterval(60)  # nobody takes the lock from a thread that does not release it
     thread = threading.Thread(target=counting)
@@ -257,6 +284,7 @@ def test_kernels_let_other_threads_run(n_threads, monkeypatch):
         stop.set()
         sys.setswitchinterval(interval)
         thread.join()
+        convolution.planned.cache_clear()
     assert not held
 
 
