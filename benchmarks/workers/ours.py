@@ -39,7 +39,7 @@ from pyconvx.ops import convolution
 from pyconvx.ops.geometry import window
 from pyconvx.schedules import Constant
 from pyconvx.solvers import Adam
-from pyconvx.training import ArraySource, Trainer, TrainingOptions, TrainingState
+from pyconvx.training import ArraySource, Trainer, TrainingData, TrainingOptions, TrainingState
 
 
 def build(layers: Layers) -> list[Layer]:
@@ -69,7 +69,7 @@ def train(network: str, images: int, threads: int, seconds: float, items: list[l
             net, CrossEntropy(), solver, Constant(),
             TrainingState(0, np.zeros((solver.slots, net.n_trainable), np.float32)),
             TrainingOptions(batch_size=int(batch), alpha=0.0, n_threads=threads),
-            ArraySource(X, shape), np.arange(images), y, np.ones(images),
+            TrainingData(ArraySource(X, shape), np.arange(images), y, np.ones(images)),
         )  # fmt: skip
         figures.append(images * rate(lambda trainer=trainer: trainer.run(1), seconds))
     return {"figures": figures, "parameters": net.n_parameters}

@@ -14,7 +14,7 @@ from pyconvx.estimators._callbacks import FRAMES, FitTask
 from pyconvx.estimators._predictions import FittedClassifier
 from pyconvx.estimators._targets import Codes, Validation, encode, hold_out
 from pyconvx.estimators.checkpoint import CheckpointWriter
-from pyconvx.training import Trainer, TrainingOptions
+from pyconvx.training import Trainer, TrainingData, TrainingOptions
 from pyconvx.training.trainer import Epoch
 
 
@@ -118,10 +118,8 @@ class TrainedClassifier(FittedClassifier):
             self.early_stopping, self._threads(), bool(self.verbose),
         )  # fmt: skip
         solver, schedule = _stack.make_solver(params), _stack.make_schedule(params)
-        return Trainer(
-            self.network_, self._loss(), solver, schedule, self._state, settings, self._samples(images), index,
-            codes[index], weights[index],
-        )  # fmt: skip
+        data = TrainingData(self._samples(images), index, codes[index], weights[index])
+        return Trainer(self.network_, self._loss(), solver, schedule, self._state, settings, data)
 
     def _scorer(self, validation: Validation | None) -> Callable[[], float] | None:
         """What scores the network after an epoch; greater is better."""

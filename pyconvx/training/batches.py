@@ -5,6 +5,7 @@ stay uint8 and are scaled by 1/255 as batches are drawn.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -66,3 +67,26 @@ class ArraySource:
             images = images.reshape(len(index), C, H, W).transpose(0, 2, 3, 1)
         native = images.dtype.newbyteorder("=")
         return np.ascontiguousarray(images, native if native in _DIRECT else dtype).reshape(len(index), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Rows to train on, with what is known of each.
+
+    Parameters
+    ----------
+    source : ArraySource
+    rows : int64 array of shape (n,)
+        Rows of the source to train on.
+    targets : array of shape (n, ...)
+        Encoded as the loss takes them, of any shape and dtype.
+    weights : float array of shape (n,)
+    """
+
+    source: ArraySource
+    rows: npt.NDArray[np.int64]
+    targets: Array
+    weights: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.rows)

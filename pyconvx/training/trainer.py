@@ -9,14 +9,13 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pyconvx._core.arrays import all_finite
 from pyconvx._core.threads import resolve_threads, threads_for
-from pyconvx._core.types import Array, FloatArray
+from pyconvx._core.types import FloatArray
 from pyconvx.exceptions import DivergenceError
 from pyconvx.layers import Randomness
 from pyconvx.losses import Loss
@@ -25,7 +24,8 @@ from pyconvx.ops import random
 from pyconvx.ops.solver_steps import l2
 from pyconvx.schedules import Progress, Schedule
 from pyconvx.solvers import Solver
-from pyconvx.training.batches import ArraySource
+from pyconvx.training.batch_pass import BatchPass
+from pyconvx.training.batches import TrainingData
 from pyconvx.training.state import BestWeights, TrainingState
 
 # A stalled run whose rate is this small ends, as in scikit-learn's MLP.
@@ -68,13 +68,8 @@ class Trainer:
     loss, solver, schedule : plugins
     state : TrainingState
         Continued, and changed in place.
-    settings : TrainingOptions
-    samples : ArraySource
-    index : int64 array
-        Rows to train on.
-    targets : array of shape (len(index), ...)
-        Encoded as the loss wants them; any shape and dtype.
-    weights : array of shape (len(index),)
+    options : TrainingOptions
+    data : TrainingData
     """
 
     def __init__(
@@ -84,23 +79,22 @@ class Trainer:
         solver: Solver,
         schedule: Schedule,
         state: TrainingState,
-        settings: TrainingOptions,
-        samples: ArraySource,
-        index: npt.NDArray[np.int64],
-        targets: Array,
-        weights: FloatArray,
+        options: TrainingOptions,
+        data: TrainingData,
     ) -> None:
         self.network, self.loss, self.solver, self.schedule = network, loss, solver, schedule
         self.state = state
-        self.settings = replace(settings, n_threads=resolve_threads(settings.n_threads))
-        self.samples, self.index, self.targets, self.weights = samples, index, targets, weights
+        self.options = replace(options, n_threads=resolve_threads(options.n_threads))
+        self.data = data
         self.max_epochs = 1
         network.make_writable()
         state.adopt(solver, network.n_trainable)
         self._memory = Memory()
         self._gradients, self._named = network.gradients()
         self._trainable = network.buffer[: network.n_trainable]
-        self._tried = index[weights > 0][:_TRIED]
+        self._randomness = Randomness(state.seed)
+        self._passes: dict[int, BatchPass] = {}  # by the number of rows
+        self._tried = data.rows[data.weights > 0][:_TRIED]
 
     def run(
         self,
@@ -139,7 +133,7 @@ class Trainer:
         self.max_epochs = max_epochs
         for done in range(already + 1, max_epochs + 1):
             told, stalled = self._whole_epoch(done, score)
-            if self.settings.verbose:
+            if self.options.verbose:
                 print(_line(told, max_epochs), flush=True)
             stopped = (after_epoch is not None and after_epoch(told)) or stalled
             if reached is not None:
@@ -150,7 +144,7 @@ class Trainer:
 
     def _stalled(self) -> bool:
         """Whether training ends for want of improvement; a schedule may lower the rate instead."""
-        if self.state.no_improvement <= self.settings.n_iter_no_change:
+        if self.state.no_improvement <= self.options.n_iter_no_change:
             return False
         before = self._rate(0.0)
         self.state.stalls += 1
@@ -169,7 +163,7 @@ class Trainer:
             samples_seen=state.samples_seen,
             stalls=state.stalls,
         )
-        return self.settings.learning_rate_init * self.schedule.factor(progress)
+        return self.options.learning_rate_init * self.schedule.factor(progress)
 
     def _whole_epoch(self, number: int, score: Callable[[], float] | None) -> tuple[Epoch, bool]:
         """Train, score and record one epoch, or none: whatever is raised, all stands as before it."""
@@ -184,9 +178,9 @@ class Trainer:
             started = time.perf_counter()
             value = self._epoch()
             self._check_finite()
-            speed = len(self.index) / max(time.perf_counter() - started, 1e-9)
+            speed = len(self.data) / max(time.perf_counter() - started, 1e-9)
             state.epoch += 1
-            state.samples_seen += len(self.index)
+            state.samples_seen += len(self.data)
             told = Epoch(number, value, None if score is None else score(), speed)
             self._record(told)
             return told, self._stalled()
@@ -199,7 +193,7 @@ class Trainer:
 
     def _check_finite(self) -> None:
         """Refuse an epoch that left numbers too large to train on with, or to predict with."""
-        network, threads = self.network, self.settings.n_threads
+        network, threads = self.network, self.options.n_threads
 
         def check(what: str, numbers: FloatArray) -> None:
             if not all_finite(numbers, threads):
@@ -207,25 +201,25 @@ class Trainer:
 
         check("a weight", network.buffer)
         check("a running statistic", network.state_buffer)
-        memory = self._memory
-        memory.kept.reset()
-        x = self._images(self._tried)
+        memory = Memory()
+        x = memory.kept.take((len(self._tried), *network.input_shape), network.dtype)
+        self.data.source.take(self._tried, x, threads)
         check("an output", network.forward(x, network.context(False, memory.kept, threads), memory))
 
     def _record(self, epoch: Epoch) -> None:
         """Add an epoch to the curves, and keep its weights if they are the best so far."""
-        state, settings = self.state, self.settings
-        state.record_loss(epoch.loss, settings.tol, not settings.early_stopping)
+        state, options = self.state, self.options
+        state.record_loss(epoch.loss, options.tol, not options.early_stopping)
         if epoch.score is None:
             return
-        better = state.record_score(epoch.score, settings.tol, settings.early_stopping)
-        if better and settings.early_stopping:
+        better = state.record_score(epoch.score, options.tol, options.early_stopping)
+        if better and options.early_stopping:
             state.best = BestWeights(self.network.buffer.copy(), self.network.state_buffer.copy())
 
     def _epoch(self) -> float:
         """Mean of the objective over the batches of one epoch."""
         order = self._order()
-        size = self.settings.batch_size
+        size = self.options.batch_size
         total, weight = 0.0, 0.0
         for start in range(0, len(order), size):
             rows = order[start : start + size]
@@ -236,61 +230,44 @@ class Trainer:
 
     def _order(self) -> npt.NDArray[np.int64]:
         """Positions in the order of this epoch, from the seed and the epoch's number alone."""
-        if not self.settings.shuffle:
-            return np.arange(len(self.index), dtype=np.int64)
+        if not self.options.shuffle:
+            return np.arange(len(self.data), dtype=np.int64)
         key = random.key(self.state.seed, zlib.crc32(b"shuffle"), self.state.epoch, 0)
-        order = np.random.Generator(np.random.Philox(key=key)).permutation(len(self.index))
+        order = np.random.Generator(np.random.Philox(key=key)).permutation(len(self.data))
         return order.astype(np.int64, copy=False)
 
-    def _step(self, rows: npt.NDArray[np.int64], share: float) -> tuple[float, float]:
-        """Train on one batch; returns its objective and the sum of its weights."""
-        network, state, settings, memory = self.network, self.state, self.settings, self._memory
-        memory.kept.reset()
-        x = self._images(self._of(self.index, rows))
-        weights = self._of(self.weights, rows)
-        weight = float(weights.sum(dtype=np.float64))
-        context = network.context(
-            True, memory.kept, settings.n_threads, randomness=Randomness(state.seed, state.epoch, rows)
-        )
-        tape: list[Any] = []
-        logits = network.forward(x, context, memory, tape)
-        dlogits = memory.kept.take(logits.shape, logits.dtype)
-        shares = np.divide(
-            weights, weight, out=memory.kept.take(weights.shape, network.dtype), casting="same_kind"
-        )
-        value = self.loss.value_and_gradient(
-            logits, self._of(self.targets, rows), shares, dlogits, n_threads=settings.n_threads
-        )
+    def _step(self, positions: npt.NDArray[np.int64], share: float) -> tuple[float, float]:
+        """Train on one batch; return its objective and the sum of its weights."""
+        network, state = self.network, self.state
+        known = self._passes.get(len(positions)) or self._record_pass(len(positions))
+        self._randomness.epoch = state.epoch
+        self._gradients.fill(0)
+        value, weight = known.run(positions)
         if not math.isfinite(value):
             raise self._divergence("the loss", value)
-        self._gradients.fill(0)
-        network.backward(dlogits, tape, self._named, context, memory)
         value += self._decay(weight)
         rate = self._rate(share)
         state.step += 1
         self.solver.step(
             self._trainable, self._gradients, state.slots, rate, state.step,
-            n_weights=network.n_weights, n_threads=settings.n_threads,
+            n_weights=network.n_weights, n_threads=self.options.n_threads,
         )  # fmt: skip
         return value, weight
 
-    def _images(self, index: npt.NDArray[np.int64]) -> FloatArray:
-        """The samples with these numbers, in memory that is kept."""
-        x = self._memory.kept.take((len(index), *self.samples.shape), self.network.dtype)
-        self.samples.take(index, x, self.settings.n_threads)
-        return x
-
-    def _of(self, array: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Return the rows of an array of any shape and dtype, in memory that is kept."""
-        out = self._memory.kept.take((len(rows), *array.shape[1:]), array.dtype)
-        return array.take(rows, axis=0, out=out, mode="clip")  # "raise", the default, would copy
+    def _record_pass(self, size: int) -> BatchPass:
+        """Make the pass for batches of so many rows."""
+        made = self._passes[size] = BatchPass(
+            self.network, self.loss, self.data, size, self._named, self._memory, self._randomness,
+            self.options.n_threads,
+        )  # fmt: skip
+        return made
 
     def _decay(self, weight: float) -> float:
         """Add the penalty's gradient; returns its share of the objective."""
-        alpha, n = self.settings.alpha, self.network.n_weights
+        alpha, n = self.options.alpha, self.network.n_weights
         if not alpha:
             return 0.0
-        threads = threads_for(self._trainable.size, self.settings.n_threads, "parameters")
+        threads = threads_for(self._trainable.size, self.options.n_threads, "parameters")
         squares = l2(self._trainable, self._gradients, alpha / weight, n, threads)
         return 0.5 * alpha * squares / weight
 

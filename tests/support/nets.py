@@ -21,7 +21,7 @@ from pyconvx.losses import CrossEntropy
 from pyconvx.network import Memory, Network
 from pyconvx.schedules import Constant
 from pyconvx.solvers import Adam
-from pyconvx.training import ArraySource, Trainer, TrainingOptions, TrainingState
+from pyconvx.training import ArraySource, Trainer, TrainingData, TrainingOptions, TrainingState
 
 RELU = Activation("relu")
 PLAIN = (Conv2D(4), RELU, MaxPool2D(2), Flatten(), Dense(6), Activation("tanh"), Dense(3))
@@ -76,13 +76,14 @@ def passes(network, x, dy, *, n_threads=1):
     return y, flat
 
 
-def trainer(network, X, y, *, seed=0, solver=None, schedule=None, weights=None, loss=None, **settings):
+def trainer(network, X, y, *, seed=0, solver=None, schedule=None, weights=None, loss=None, **options):
     """A training loop for all rows of X, with Adam."""
     solver = solver or Adam()
     slots = np.zeros((solver.slots, network.n_trainable), network.dtype)
     index = np.arange(len(X), dtype=np.int64)
+    weights = np.ones(len(X)) if weights is None else weights
+    data = TrainingData(ArraySource(X, network.input_shape), index, np.asarray(y, np.int64), weights)
     return Trainer(
         network, loss or CrossEntropy(), solver, schedule or Constant(), TrainingState(seed, slots),
-        TrainingOptions(**settings), ArraySource(X, network.input_shape), index, np.asarray(y, np.int64),
-        np.ones(len(X)) if weights is None else weights,
+        TrainingOptions(**options), data,
     )  # fmt: skip

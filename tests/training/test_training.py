@@ -14,7 +14,7 @@ from pyconvx.losses import CrossEntropy
 from pyconvx.network import Network
 from pyconvx.schedules import Adaptive, Constant, Progress
 from pyconvx.solvers import SGD, Adam
-from pyconvx.training import ArraySource, Trainer, TrainingOptions
+from pyconvx.training import ArraySource, Trainer, TrainingData, TrainingOptions
 from pyconvx.training.state import TrainingState
 
 SHAPE = (8, 7, 2)
@@ -424,7 +424,7 @@ def test_targets_of_any_shape_and_dtype_stay_with_their_rows(dtype):
     trainer = Trainer(
         network, Distance(), SGD(), Constant(), state,
         TrainingOptions(batch_size=7, alpha=0.0, learning_rate_init=0.1),
-        ArraySource(X, (1, 3, 1)), index, targets[index], np.ones(50),
+        TrainingData(ArraySource(X, (1, 3, 1)), index, targets[index], np.ones(50)),
     )  # fmt: skip
     trainer.run(60)
     assert state.loss_curve[-1] < 1e-9
