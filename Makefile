@@ -7,8 +7,9 @@
 #   make lint             ruff, mypy, cython-lint
 #   make mutants          changes the checks of arguments, names and files in small ways: which changes no test finds
 #                         (40 minutes); MUTANTS='pyconvx.registry.*' for some of them
-#   make bench            pyconvx beside PyTorch, skorch and ONNX Runtime: prints a table, writes docs/performance.md;
-#                         CASES="1 7" for some cases, DATA=folder of Fashion-MNIST for case 4, OPTIONS=--quick for a try
+#   make bench            pyconvx beside PyTorch, skorch and ONNX Runtime: prints a table, writes
+#                         docs/evidence/performance.md; CASES="1 7" for some cases, DATA=folder of Fashion-MNIST
+#                         for case 4, OPTIONS=--quick for a try
 #   make bench-kernels    speed of the kernels against this machine's peak
 #   make variants         debug-test, no-openmp-test and test-oldest: other builds, other versions
 #   make sanitizers       asan, ubsan and tsan: the tests with compiled code that watches its memory, its arithmetic,
@@ -142,7 +143,7 @@ test-oldest:
 	$(call variant,oldest,,'numpy==2.0.*' 'scipy==1.13.*' 'scikit-learn==1.6.*' 'pytest==8.*')
 	$(call in,oldest) -m pytest $(TESTS)
 
-# docs/testing.md says why these are built and run so. Reports go to stderr, which pytest must not swallow.
+# docs/evidence/testing.md says why these are built and run so. Reports go to stderr, which pytest must not swallow.
 SANITIZED = -m pytest --capture=sys
 CLANG ?= clang-14
 ASAN = PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:handle_segv=0

@@ -2,9 +2,9 @@
 
     python benchmarks/compare.py [1 7 ...] [--data FOLDER] [--quick] [--seconds 2] [--pairs 3]
 
-Without case numbers all nine run, in about 25 minutes on two cores. Results are kept in docs/performance.json,
-so that cases can be run again alone; docs/performance.md is written from it. cases.py tells what is compared,
-sides.py how, workers/ holds a script per side.
+Without case numbers all nine run, in about 25 minutes on two cores. Results are kept in
+docs/evidence/performance.json, so that cases can be run again alone, and docs/evidence/performance.md is written
+from them. cases.py lists what is compared, sides.py runs it, workers/ has one script for each side.
 """
 
 import argparse
@@ -36,14 +36,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="0.2 s, one pair; writes to build/performance")
     parser.add_argument("--seconds", type=float, help="of each measurement; cases have their own default")
     parser.add_argument("--pairs", type=int, help="processes of each side; cases have their own default")
-    parser.add_argument("--output", type=Path, help="folder of the page and the results, docs by default")
+    parser.add_argument("--output", type=Path, help="folder of the page and the results, docs/evidence by default")
     parser.add_argument("--page-only", action="store_true", help="write the page from the results there are")
     options = parser.parse_args()
     if not set(options.cases) <= set(range(1, 10)):
         parser.error("cases are numbered 1 to 9")
     if options.quick:
         options.seconds, options.pairs = options.seconds or 0.2, options.pairs or 1
-    options.output = options.output or (ROOT / "build/performance" if options.quick else ROOT / "docs")
+    options.output = options.output or (ROOT / "build/performance" if options.quick else ROOT / "docs/evidence")
     return options
 
 

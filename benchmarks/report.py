@@ -1,4 +1,4 @@
-"""Writes the page docs/performance.md, and the table that `make bench` prints, from the results' file."""
+"""Writes the page docs/evidence/performance.md, and the table that `make bench` prints, from the results' file."""
 
 from collections.abc import Iterable
 from pathlib import Path

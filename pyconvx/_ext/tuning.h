@@ -1,8 +1,8 @@
 /* Every number that was chosen by measurement, in one table; tuning.pxd hands it to Cython.
  *
  * Measured on: one and two cores of an AMD Zen 4 (AVX-512, 32 KB of L1, 1 MB of L2 a core), float32, unless a line
- * says otherwise; docs/performance-notes.md has the figures. "Not recorded" means that the value works well there
- * and that its alternatives were not written down.
+ * says otherwise; docs/evidence/performance-notes.md has the figures. "Not recorded" means that the value works well
+ * there and that its alternatives were not written down.
  *
  * BITS marks a number that decides in which order a sum is added: to change it changes results in their last bits.
  * All the others move work between loops, caches and threads, and no bit. Sizes are in the unit that ends the name.

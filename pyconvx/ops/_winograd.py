@@ -7,9 +7,9 @@ from pyconvx.ops.geometry import Window
 
 Prepared = dict[int, FloatArray]  # what follows from a kernel alone, by its id
 
-# Measured (docs/performance-notes.md): with fewer channels the transforms cost what the products save, and
-# a larger kernel is written and read too often for what it multiplies. On small maps the direct way leaves out
-# much padding, and tiles reach beyond the edge.
+# Measured (docs/evidence/performance-notes.md): with fewer channels the transforms cost what the products save,
+# and a larger kernel is written and read too often for what it multiplies. On small maps the direct way leaves
+# out much padding, and tiles reach beyond the edge.
 _FEWEST_CHANNELS = 16
 _LARGEST_KERNEL = 256 * 512
 _LEAST_SAVED = 1.3

@@ -2,7 +2,8 @@
 
 A `Registry` holds one family (activations, solvers, ...). It imports a plugin when its name is first used and
 never earlier, so a broken package breaks its own names only. Nothing shadows a built-in. What a plugin must
-look like is the family's matter, which passes it in as ``verify``; the rules are in docs/plugins.md.
+look like is the family's matter, which passes it in as ``verify``; the rules are in
+docs/plugins/writing-plugins.md.
 """
 
 import difflib

@@ -159,7 +159,7 @@ def test_conv2d(case, n_threads, layout, bias):
 
 
 def spreads(x, kernel):
-    """Return whether NaN and infinity may reach further than the taps, as docs/kernels.md says."""
+    """Return whether NaN and infinity may reach further than the taps, as docs/internals/kernels.md says."""
     mixed = kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= 16 and kernel.dtype == np.float32
     return mixed and not (np.isfinite(x).all() and np.isfinite(kernel).all())
 

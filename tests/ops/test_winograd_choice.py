@@ -17,7 +17,7 @@ from pyconvx.solvers import SGD
 
 @pytest.mark.parametrize("C", [16, 64, 256])
 def test_error(C, monkeypatch):
-    """On normal numbers, compared with the direct float32 kernels; docs/kernels.md has the figures."""
+    """On normal numbers, compared with the direct float32 kernels; docs/internals/kernels.md has the figures."""
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape) for shape in ((4, 16, 16, C), (3, 3, C, C), (4, 16, 16, C))]
 

@@ -15,7 +15,7 @@ import pyconvx
 from pyconvx import ModelFileError, PluginError
 from pyconvx.persistence import container, pack, unpack
 
-# docs/model-files.md promises them
+# docs/guide/model-files.md promises them
 FACTOR, CONSTANT = 64, 8 << 20
 CALLS = 4  # calls of functions per byte, in addition to those for a small model
 SOME_CALLS = 100_000

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+EVIDENCE = ROOT / "docs" / "evidence"
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import report  # noqa: E402
@@ -112,7 +113,7 @@ def test_table_says_what_was_not_measured():
 
 
 def test_page_is_written_from_the_results():
-    stored = json.loads((ROOT / "docs" / "performance.json").read_text())
-    picture = "performance.png" if (ROOT / "docs" / "performance.png").exists() else ""
+    stored = json.loads((EVIDENCE / "performance.json").read_text())
+    picture = "performance.png" if (EVIDENCE / "performance.png").exists() else ""
     page = report.page(comparisons(), stored, picture)
-    assert page == (ROOT / "docs" / "performance.md").read_text(), "benchmarks/compare.py --page-only writes it"
+    assert page == (EVIDENCE / "performance.md").read_text(), "benchmarks/compare.py --page-only writes it"

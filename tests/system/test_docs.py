@@ -1,7 +1,7 @@
-"""The documents: their code runs, their quotations and links are right, the docstrings' examples too.
+"""The documents: their code runs, their quotations and links are right, and so are the docstrings' examples.
 
 A ``python`` block runs after the earlier ones of its file, in a folder of its own. A block opened with
-``python file=<path>`` is a quotation: its text has to stand in that file.
+``python file=<path>`` is a quotation: its text has to be part of that file.
 """
 
 import doctest
@@ -18,14 +18,23 @@ import pytest
 import pyconvx
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "SECURITY.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+DOCS = ROOT / "docs"
+NOT_OURS = {"build", "mutants"}  # besides folders whose name begins with a dot
+TEMPLATE = ROOT / "benchmarks" / "page.md"  # its links are checked in the page that is written from it
+PAGES = [
+    path
+    for path in sorted(ROOT.rglob("*.md"))
+    if path != TEMPLATE
+    and not any(part in NOT_OURS or part.startswith(".") for part in path.relative_to(ROOT).parts)
 ]
+# pages whose code runs with pyconvx alone; those of the plugins need the plugins
+DOCUMENTS = [path for path in PAGES if path.parent == ROOT or DOCS in path.parents]
+FOLDERS = ("guide", "plugins", "internals", "evidence")
 BLOCK = re.compile(r"^```(\S+)[ ]*(?:file=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([^)#\s]+)")
+CODE = re.compile(r"^```.*?^```$|^    .*?$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)|<source [^>]*srcset=\"([^\"]+)\"|<img [^>]*src=\"([^\"]+)\"")
+HEADING = re.compile(r"^#{1,6} (.+?)\s*$", re.MULTILINE)
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(pyconvx.__path__, "pyconvx.")
@@ -46,6 +55,23 @@ def by_path(documents):
     return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in documents]
 
 
+def anchors(document):
+    """The names that GitHub gives to the headings of a page."""
+    names = set()
+    for title in HEADING.findall(FENCED.sub("", document.read_text())):
+        plain = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", title)
+        name = re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
+        copies = (name, *(f"{name}-{i}" for i in range(1, 100)))
+        names.add(next(copy for copy in copies if copy not in names))
+    return names
+
+
+def links(document):
+    """The targets of a page's links and pictures, without those on the web."""
+    found = ["".join(groups) for groups in LINK.findall(CODE.sub("", document.read_text()))]
+    return [target for target in found if not target.startswith("https://")]
+
+
 @pytest.mark.parametrize("document", by_path(d for d in DOCUMENTS if "```python\n" in d.read_text()))
 def test_code_runs(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -53,24 +79,44 @@ def test_code_runs(document, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", main)
     for line, quoted, text in blocks(document, "python"):
         if quoted is None:
-            # blank lines, so that a traceback tells the line of the document
+            # blank lines, so that a traceback shows the line of the document
             exec(compile("\n" * line + text, str(document), "exec"), vars(main))
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("document", by_path(DOCUMENTS))
-def test_quotations_and_links(document):
+@pytest.mark.parametrize("document", by_path(PAGES))
+def test_quotations(document):
     for language in ("python", "toml", "c"):
         for line, quoted, text in blocks(document, language):
             if quoted is not None:
-                assert text in (ROOT / quoted).read_text(), f"line {line} does not stand in {quoted}"
-    for target in LINK.findall(document.read_text()):
-        if not target.startswith("https://"):
-            assert (document.parent / target).exists(), target
+                assert text in (ROOT / quoted).read_text(), f"the block in line {line} is not part of {quoted}"
 
 
-def test_plugins_document_quotes_both_packages():
-    text = (ROOT / "docs" / "plugins.md").read_text()
+@pytest.mark.parametrize("document", by_path(PAGES))
+def test_links_and_anchors(document):
+    for target in links(document):
+        path, _, anchor = target.partition("#")
+        page = (document.parent / path).resolve() if path else document
+        assert page.exists(), target
+        assert ROOT in page.parents, f"{target} leads out of the repository"
+        if anchor:
+            assert anchor in anchors(page), f"{target}: the headings are {sorted(anchors(page))}"
+
+
+def test_the_map_leads_to_every_page():
+    mapped = {(DOCS / target.partition("#")[0]).resolve() for target in links(DOCS / "index.md")}
+    pages = {path for path in PAGES if DOCS in path.parents} - {DOCS / "index.md"}
+    assert pages <= mapped, f"docs/index.md does not name {sorted(map(str, pages - mapped))}"
+
+
+def test_every_page_has_a_reader():
+    for path in PAGES:
+        if DOCS in path.parents and path.parent != DOCS:
+            assert path.relative_to(DOCS).parts[0] in FOLDERS, path
+
+
+def test_plugins_page_quotes_both_packages():
+    text = (DOCS / "plugins" / "writing-plugins.md").read_text()
     for package in ("pyconvx-extras", "pyconvx-cython-activation"):
         assert f"file=plugins/{package}/" in text
 

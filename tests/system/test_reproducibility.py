@@ -1,4 +1,4 @@
-"""The promises of docs/reproducibility.md: each is the docstring of a test here."""
+"""The promises of docs/guide/reproducibility.md: each is the docstring of a test here."""
 
 import ast
 import copy
@@ -290,7 +290,7 @@ def test_copies(way, tmp_path):
 
 def promises():
     """The sentences of the document, one for each entry of its lists but the last."""
-    text = (Path(__file__).parents[2] / "docs" / "reproducibility.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "guide" / "reproducibility.md").read_text()
     promised = text.partition("## What is not promised")[0]
     entries = re.findall(r"^- (.+?)(?=\n\n|\n- )", promised, re.MULTILINE | re.DOTALL)
     return [" ".join(entry.split()) for entry in entries]

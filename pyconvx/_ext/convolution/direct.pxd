@@ -1,7 +1,7 @@
 """A convolution as products on the register tile, straight from the image: how it is cut, in which order it runs.
 
 conv.pyx runs it over x for y, conv_input.pyx over dy, with the kernel rotated by 180 degrees, for dx. Every output
-cell is summed in one order that depends on shapes alone: see docs/kernels.md.
+cell is summed in one order that depends on shapes alone: see docs/internals/kernels.md.
 """
 
 from cython.parallel cimport prange

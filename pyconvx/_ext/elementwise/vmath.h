@@ -18,7 +18,7 @@
  *   normal_cdf     4.1     3.5
  *
  * exp, expm1_neg and tanh never fall where x rises; sigmoid, softplus and normal_cdf may, by an ulp.
- * The polynomials are derived in docs/polynomials.py.
+ * The polynomials are derived in docs/internals/polynomials.py.
  */
 #ifndef PYCONVX_VMATH_H
 #define PYCONVX_VMATH_H

@@ -1,4 +1,4 @@
-/* Written by docs/polynomials.py, which derives these numbers. Do not edit. */
+/* Written by docs/internals/polynomials.py, which derives these numbers. Do not edit. */
 #ifndef PYCONVX_VMATH_COEFFICIENTS_H
 #define PYCONVX_VMATH_COEFFICIENTS_H
 

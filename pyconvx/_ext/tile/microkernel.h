@@ -4,7 +4,7 @@
  *                 A[q*a_q + r*a_r + t*a_t + m*a_m] * B[q*b_q + r*b_r + t*b_t + v]
  *     C[m*c_m + v] = acc[m][v]
  *
- * Only the strides differ from one use to the next; docs/kernels.md lists them. Each cell has one
+ * Only the strides differ from one use to the next; docs/internals/kernels.md lists them. Each cell has one
  * accumulator, which begins with the start value and gets one product per addition. So the result
  * depends neither on the tile's height and width nor on whether a sum is stored and continued,
  * and AVX2 and AVX-512 give the same bits.

@@ -1,6 +1,6 @@
 """Prints pyconvx/_ext/elementwise/vmath_coefficients.h: the polynomials behind exp, log, tanh and the normal CDF.
 
-    python docs/polynomials.py > pyconvx/_ext/elementwise/vmath_coefficients.h
+    python docs/internals/polynomials.py > pyconvx/_ext/elementwise/vmath_coefficients.h
 
 Needs mpmath. Each one is the Chebyshev interpolant, in 40 digits, of the smooth factor that is
 left when the exactly known leading terms are taken out; its coefficients are then rounded to the
@@ -99,7 +99,7 @@ def macro(name: str, function: Function, real: str, interval: tuple[mp.mpf, mp.m
 
 
 def main() -> None:
-    print("/* Written by docs/polynomials.py, which derives these numbers. Do not edit. */")
+    print("/* Written by docs/internals/polynomials.py, which derives these numbers. Do not edit. */")
     print("#ifndef PYCONVX_VMATH_COEFFICIENTS_H\n#define PYCONVX_VMATH_COEFFICIENTS_H\n")
     print("/* ln(2) in two parts: any exponent times the first is exact */")
     for real, bits in (("float", 15), ("double", 41)):
