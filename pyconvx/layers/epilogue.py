@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import FloatArray
 from pyconvx.ops import capsules, elementwise
 
@@ -48,7 +49,8 @@ class Epilogue:
     def multiply_derivative(self, values: FloatArray, dy: FloatArray, n_threads: int) -> None:
         """Multiply dy by the derivative of the activation, in place."""
         flat = dy.reshape(-1)
-        elementwise.activate_backward(self.capsule, values.reshape(-1), flat, flat, n_threads)
+        threads = resolve_threads(n_threads)
+        elementwise.activate_backward(self.capsule, values.reshape(-1), flat, flat, threads)
 
 
 NOTHING = Epilogue()

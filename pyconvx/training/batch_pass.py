@@ -47,11 +47,9 @@ class BatchPass:
         n_threads: int,
     ) -> None:
         self._loss, self._data, self._randomness, self._n_threads = loss, data, randomness, n_threads
-        # the first recording finds how much memory is needed, the second one gets it in one piece
-        for _ in range(2):
-            memory.kept.reset()
-            self._take_arrays(network, size, memory)
-            self._record(network, gradients, memory)
+        memory.kept.reset()
+        self._take_arrays(network, size, memory)
+        self._record(network, gradients, memory)
 
     def _take_arrays(self, network: Network, size: int, memory: Memory) -> None:
         """Take the arrays that a batch is copied into."""

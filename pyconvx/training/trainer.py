@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -256,10 +257,12 @@ class Trainer:
 
     def _record_pass(self, size: int) -> BatchPass:
         """Make the pass for batches of so many rows."""
-        made = self._passes[size] = BatchPass(
-            self.network, self.loss, self.data, size, self._named, self._memory, self._randomness,
+        record = partial(
+            BatchPass, self.network, self.loss, self.data, size, self._named, self._memory, self._randomness,
             self.options.n_threads,
         )  # fmt: skip
+        record()  # finds out how much memory is needed; the second one gets it in one piece
+        made = self._passes[size] = record()
         return made
 
     def _decay(self, weight: float) -> float:

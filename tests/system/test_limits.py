@@ -52,15 +52,16 @@ from pyconvx import ops
 path = os.path.join(tempfile.mkdtemp(), "clf")
 clf = quick(**settings).fit(X, y)
 clf.save(path)
+many = X.repeat(8, axis=0)  # in batches larger than those of the fit
 big = np.ones((40, 128, 128, 8), np.float32)
 calls = {
     "predict": lambda: clf.predict_proba(X),
     "compile_predictor": lambda: clf.compile_predictor()(X),
     "save": lambda: clf.save(path),
     "load": lambda: pyconvx.load(path).predict_proba(X),
-    "partial_fit": lambda: clf.partial_fit(X, y),
     "conv2d": lambda: ops.conv2d(big, np.ones((3, 3, 8, 8), np.float32), n_threads=1),
     "max_pool2d": lambda: ops.max_pool2d(big, 3, stride=1, n_threads=1),
+    "partial_fit": lambda: clf.partial_fit(many, y.repeat(8)),
 }
 expected = clf.predict_proba(X)
 for name, call in calls.items():
@@ -86,7 +87,7 @@ path, limit = sys.argv[1:]
 os.umask(0)
 clf = quick(**settings, warm_start=True, checkpoint=Checkpoint(path)).fit(X, y)
 if limit == "memory":
-    leave(4)  # less than the stack of a thread
+    leave(200)  # enough for the arrays, not for the stack of a thread: see run
 else:
     if os.geteuid() == 0:  # the limit does not apply to root
         os.setuid(65534)
@@ -95,9 +96,10 @@ clf.set_params(n_jobs=8).fit(X, y)
 """
 
 
-def run(script, *arguments):
+def run(script, *arguments, **environment):
     return subprocess.run(
         [sys.executable, "-c", PREAMBLE + script, *arguments],
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=300,
@@ -131,7 +133,7 @@ def test_threads_that_cannot_start_leave_the_checkpoint(limit):
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o777)  # for another user, who writes there
         path = os.path.join(folder, "fit")
-        found = run(THREADS, path, limit)
+        found = run(THREADS, path, limit, OMP_STACKSIZE="1G")
         assert found.returncode != 0
         assert "libgomp" in found.stderr
         assert pyconvx.load(path).predict(np.zeros((1, 32, 32, 3), np.float32)).shape == (1,)

@@ -23,7 +23,7 @@ from pyconvx._core.workspace import Workspace
 from pyconvx._ext import cpu
 from pyconvx.estimators.predictor import network_outputs
 from pyconvx.filters import FilterBank
-from pyconvx.layers import Context, Conv2D
+from pyconvx.layers import Context, Conv2D, Epilogue
 from pyconvx.losses import CrossEntropy
 from pyconvx.network import CompiledNetwork, Network
 from pyconvx.solvers import SGD, Adam, AdamW, RMSprop
@@ -154,6 +154,13 @@ def drawn(n):
     return (out,)
 
 
+def slopes(n):
+    """Return slopes times the derivative of an activation."""
+    dy = np.array(IMAGES)
+    Epilogue(activations.tanh).multiply_derivative(np.tanh(IMAGES), dy, n)
+    return (dy,)
+
+
 def one_layer(n):
     context = Context(False, Workspace(), n_threads=n)
     return (Conv2D(16, bias=False).forward(IMAGES, {"kernel": KERNELS}, context)[0],)
@@ -174,6 +181,7 @@ DOORS = {
     "estimators.CNNClassifier.__init__": lambda n: (weights_of(fitted(X, Y, n_jobs=n)),),
     "filters.FilterBank.__init__": lambda n: (FilterBank(n_jobs=n).fit_transform(IMAGES),),
     "layers.Context.__init__": one_layer,
+    "layers.Epilogue.multiply_derivative": slopes,
     "losses.CrossEntropy.value_and_gradient": entropy,
     "network.Network.context": lambda n: (outputs(net(), pictures(9)[0].astype(np.float32), n_threads=n),),
     "network.CompiledNetwork.__init__": lambda n: (
