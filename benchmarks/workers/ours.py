@@ -21,7 +21,6 @@ from networks import GRID_FILTERS, GRID_HIDDEN, GRID_RATES, NETWORKS, Layers, sm
 from sklearn.exceptions import ConvergenceWarning
 
 from pyconvx import CNNClassifier
-from pyconvx._core.workspace import Workspace
 from pyconvx.layers import (
     Activation,
     BatchNorm,
@@ -35,7 +34,7 @@ from pyconvx.layers import (
 )
 from pyconvx.losses import CrossEntropy
 from pyconvx.network import Network
-from pyconvx.ops import convolution
+from pyconvx.ops.conv_plan import ConvPlan
 from pyconvx.ops.geometry import window
 from pyconvx.schedules import Constant
 from pyconvx.solvers import Adam
@@ -100,21 +99,23 @@ def _directions(item: str, threads: int) -> Callable[[], None]:
     """A call that runs the layer into buffers that it keeps."""
     sizes, direction = item.split()
     (_, H, _, OC, K, stride, padding, groups), x, filters = layer_arrays(sizes)
-    view = window("benchmark", (H, H), (K, K), stride=stride, padding=padding)
+    taps = window("benchmark", (H, H), (K, K), stride=stride, padding=padding)
+    plan = ConvPlan(x.shape, OC, taps, groups, x.dtype, threads)
     kernel = np.ascontiguousarray(filters.transpose(1, 2, 3, 0))
-    y, dy, dx = (aligned_zeros(shape) for shape in 2 * [(len(x), view.OH, view.OW, OC)] + [x.shape])
+    y, dy, dx = (aligned_zeros(shape) for shape in (plan.output_shape, plan.output_shape, x.shape))
     dy.fill(1)
     dkernel = np.empty_like(kernel)
     bias, dbias = np.zeros(OC, np.float32), np.empty(OC, np.float32)
-    memory = Workspace()
+    scratch = aligned_zeros((max(plan.forward_scratch, plan.backward_scratch),))
 
     def forward() -> None:
-        convolution.forward(x, kernel, bias, y, view, groups, memory, threads)
+        plan.forward(x, kernel, bias, y, None, None, None, scratch)
 
     def backward() -> None:
         dkernel.fill(0)  # it is added to; PyTorch's is new every time
         dbias.fill(0)
-        convolution.backward(x, dy, kernel, dkernel, dbias, dx, view, groups, memory, threads)
+        plan.backward_bias(dy, dbias, scratch)
+        plan.backward(x, dy, kernel, dkernel, dx, None, scratch)
 
     def both() -> None:
         forward()

@@ -8,6 +8,7 @@ For layers, losses, solvers and the training loop, one step below: compiled func
 and leave most checks to their callers.
 
 conv_plan       a convolution and its gradients, planned for batches of one shape
+winograd        which convolutions go through Winograd's transform
 dense_plan      a dense layer and its gradients, likewise
 capsules        compiled activations as objects
 elementwise     activations on flat arrays, sums

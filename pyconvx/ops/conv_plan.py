@@ -16,7 +16,7 @@ from pyconvx._core.threads import threads_for
 from pyconvx._core.types import FloatArray, Shape
 from pyconvx._core.workspace import aligned_empty
 from pyconvx._ext import conv, conv_gradient, conv_input, conv_winograd
-from pyconvx.ops import _winograd
+from pyconvx.ops import winograd
 from pyconvx.ops.geometry import Window
 
 Run = Callable[..., None]  # a kernel that takes arrays
@@ -78,7 +78,7 @@ class ConvPlan:
         self.output_shape = (N, out.OH, out.OW, filters)
         itemsize = np.dtype(dtype).itemsize
         threads = threads_for(N * window.OH * window.OW * math.prod(self.kernel_shape), n_threads)
-        self.winograd = _winograd.suits(window, C, filters, groups, itemsize)
+        self.winograd = winograd.suits(window, C, filters, groups, itemsize)
         self._bias = (self.output_shape, itemsize, threads_for(math.prod(self.output_shape), n_threads))
         self._sizes: tuple[Any, ...]
         self._forward: Any

@@ -3,9 +3,6 @@
 `conv2d` and `conv2d_backward` check all their arguments and run a `pyconvx.ops.conv_plan.ConvPlan` once.
 """
 
-from functools import lru_cache, partial
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -13,9 +10,7 @@ from pyconvx._core.arrays import as_float_array, same_dtype, same_shape
 from pyconvx._core.numbers import as_int
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import FloatArray, Padding, Pair
-from pyconvx._core.workspace import Workspace, aligned_empty
-from pyconvx.ops._direct import Call, Pooled
-from pyconvx.ops._winograd import Prepared
+from pyconvx._core.workspace import aligned_empty
 from pyconvx.ops.conv_plan import ConvPlan
 from pyconvx.ops.geometry import Window, check_size, window
 
@@ -162,87 +157,3 @@ def conv2d_backward(
     plan.backward_bias(gradient, dbias, scratch)
     plan.backward(images, gradient, weights, dkernel, dx, None, scratch)
     return dx, dkernel, dbias
-
-
-# ---------------------------------------------------------------------------- what the layers call
-
-planned = lru_cache(maxsize=1024)(ConvPlan)
-
-
-def forward(
-    x: FloatArray,
-    kernel: FloatArray,
-    bias: FloatArray | None,
-    y: FloatArray,
-    view: Window,
-    groups: int,
-    workspace: Workspace,
-    n_threads: int,
-    after: FloatArray | None = None,
-    activation: Any = None,
-    pooled: Pooled | None = None,
-) -> None:
-    """Write the convolution to `y` and, with an activation's capsule, f(y) to `after` (which may be `y`).
-
-    With a pool behind it, `y` is its maxima and the winners are written too.
-    """
-    mark = workspace.mark()
-    forward_call(x, kernel, bias, y, view, groups, workspace, n_threads, after, activation, pooled)()
-    workspace.release(mark)
-
-
-def forward_call(
-    x: FloatArray,
-    kernel: FloatArray,
-    bias: FloatArray | None,
-    y: FloatArray,
-    view: Window,
-    groups: int,
-    workspace: Workspace,
-    n_threads: int,
-    after: FloatArray | None = None,
-    activation: Any = None,
-    pooled: Pooled | None = None,
-    prepared: Prepared | None = None,
-) -> Call:
-    """What `forward` runs. Its scratch is taken from the workspace.
-
-    `prepared` keeps what follows from kernels alone: with it the call may be run many times.
-    """
-    pool, winner = (None, None) if pooled is None else (pooled.view, pooled.winner)
-    plan = planned(x.shape, y.shape[3], view, groups, x.dtype, n_threads, pool)
-    same_shape("convolution", "kernel", kernel, plan.kernel_shape)
-    if bias is not None:
-        same_shape("convolution", "bias", bias, y.shape[3:])
-    if prepared is not None:
-        if id(kernel) not in prepared:
-            prepared[id(kernel)] = plan.prepared(kernel)
-        kernel = prepared[id(kernel)]
-    scratch = workspace.take((plan.forward_scratch,), x.dtype)
-    return partial(plan.forward, x, kernel, bias, y, after, winner, activation, scratch)
-
-
-def backward(
-    x: FloatArray,
-    dy: FloatArray,
-    kernel: FloatArray,
-    dkernel: FloatArray | None,
-    dbias: FloatArray | None,
-    dx: FloatArray | None,
-    view: Window,
-    groups: int,
-    workspace: Workspace,
-    n_threads: int,
-    pooled: Pooled | None = None,
-) -> None:
-    """Add to `dkernel` and `dbias`, write `dx`; None for those not wanted. `dy` is that of the pool, if any."""
-    pool, winner = (None, None) if pooled is None else (pooled.view, pooled.winner)
-    plan = planned(x.shape, kernel.shape[3], view, groups, x.dtype, n_threads, pool)
-    same_shape("convolution", "dy", dy, plan.output_shape)
-    mark = workspace.mark()
-    scratch = workspace.take((plan.backward_scratch,), x.dtype)
-    if dbias is not None:
-        plan.backward_bias(dy, dbias, scratch)
-    if dkernel is not None or dx is not None:
-        plan.backward(x, dy, kernel, dkernel, dx, winner, scratch)
-    workspace.release(mark)

@@ -10,7 +10,7 @@ from plans import convolved, plan_by
 from pyconvx import ops
 from pyconvx.layers import Conv2D, Dense, Flatten, MaxPool2D, Residual
 from pyconvx.network import Network
-from pyconvx.ops import _winograd, convolution
+from pyconvx.ops import winograd
 from pyconvx.ops.geometry import window
 from pyconvx.solvers import SGD
 
@@ -26,7 +26,7 @@ def test_error(C, monkeypatch):
         return ops.conv2d(x, kernel, padding="same"), *ops.conv2d_backward(dy, x, kernel, padding="same")[:2]
 
     ours, exact = results(np.float32), results(np.float64)
-    monkeypatch.setattr(_winograd, "suits", lambda *sizes: False)
+    monkeypatch.setattr(winograd, "suits", lambda *sizes: False)
     for got, direct, true in zip(ours, results(np.float32), exact, strict=True):
         error, usual = got - true, direct - true
         assert error.std() < min(1.1 * usual.std(), 1e-6 * true.std())
@@ -68,7 +68,7 @@ def test_small_maps_go_the_way_of_fewer_products(size, padding, suited):
     direct = ops.conv2d(np.ones((1, *size, 1)), np.ones((3, 3, 1, 1)), padding=padding).sum()
     tiles = -(-taps.OH // 2) * -(-taps.OW // 2)
     assert (direct / (16 * tiles) >= 1.3) == suited
-    assert _winograd.suits(taps, 16, 16, 1, 4) == suited
+    assert winograd.suits(taps, 16, 16, 1, 4) == suited
 
 
 def layers():
@@ -91,9 +91,7 @@ def test_a_network_learns_the_same(monkeypatch):
         return network.buffer - start
 
     step = learned()
-    monkeypatch.setattr(_winograd, "suits", lambda *sizes: False)
-    convolution.planned.cache_clear()
+    monkeypatch.setattr(winograd, "suits", lambda *sizes: False)
     expected = learned()
-    convolution.planned.cache_clear()
     assert step.tobytes() != expected.tobytes()
     np.testing.assert_allclose(step, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

@@ -4,13 +4,13 @@ from unittest.mock import patch
 
 import numpy as np
 
-from pyconvx.ops import _winograd
+from pyconvx.ops import winograd
 from pyconvx.ops.conv_plan import ConvPlan
 
 
 def plan_by(way, *arguments):
     """A ConvPlan by "winograd", which takes 3x3 windows of stride 1, or "direct"."""
-    with patch.object(_winograd, "suits", lambda *sizes: way == "winograd"):
+    with patch.object(winograd, "suits", lambda *sizes: way == "winograd"):
         return ConvPlan(*arguments)
 
 

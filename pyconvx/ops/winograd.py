@@ -2,10 +2,7 @@
 
 from functools import lru_cache
 
-from pyconvx._core.types import FloatArray
 from pyconvx.ops.geometry import Window
-
-Prepared = dict[int, FloatArray]  # what follows from a kernel alone, by its id
 
 # Measured (docs/evidence/performance-notes.md): with fewer channels the transforms cost what the products save,
 # and a larger kernel is written and read too often for what it multiplies. On small maps the direct way leaves
