@@ -11,6 +11,7 @@
 #                         docs/evidence/performance.md; CASES="1 7" for some cases, DATA=folder of Fashion-MNIST
 #                         for case 4, OPTIONS=--quick for a try
 #   make bench-kernels    speed of the kernels against this machine's peak
+#   make figures          draw the figures of the documentation
 #   make variants         debug-test, no-openmp-test and test-oldest: other builds, other versions
 #   make sanitizers       asan, ubsan and tsan: the tests with compiled code that watches its memory, its arithmetic,
 #                         its threads; tsan needs clang with OpenMP (CLANG=clang-14)
@@ -37,7 +38,7 @@ demo test fuzz mutants debug-test no-openmp-test test-oldest asan ubsan tsan: ex
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz lint mutants bench bench-kernels variants debug-test no-openmp-test test-oldest \
+.PHONY: help demo test fuzz lint mutants bench bench-kernels figures variants debug-test no-openmp-test test-oldest \
         sanitizers asan ubsan tsan clean
 
 help:
@@ -114,6 +115,9 @@ bench: $(VENV)/.bench
 
 bench-kernels: $(VENV)/.installed
 	$(BIN)/python benchmarks/kernels.py
+
+figures:
+	$(PYTHON) docs/figures/draw.py
 
 # $(1) name, $(2) variables of the build, $(3) further requirements:
 # a copy of the tree with a virtual environment of its own, so that builds do not mix

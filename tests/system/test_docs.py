@@ -9,6 +9,7 @@ import importlib
 import os
 import pkgutil
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -113,6 +114,11 @@ def test_every_page_has_a_reader():
     for path in PAGES:
         if DOCS in path.parents and path.parent != DOCS:
             assert path.relative_to(DOCS).parts[0] in FOLDERS, path
+
+
+def test_figures_are_what_the_script_draws():
+    run = subprocess.run([sys.executable, DOCS / "figures" / "draw.py", "--check"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
 
 
 def test_plugins_page_quotes_both_packages():
