@@ -115,6 +115,7 @@ bench: $(VENV)/.bench
 
 bench-kernels: $(VENV)/.installed
 	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/signals.py
 
 figures:
 	$(PYTHON) docs/figures/draw.py

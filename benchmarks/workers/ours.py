@@ -137,8 +137,9 @@ def fit(data: str, epochs: int, threads: int, **_: Any) -> Answer:
     return timed_fit(lambda: clf.fit(X, y), lambda: clf.score(X_test, y_test), epochs * len(X), start)
 
 
-def search(epochs: int, **_: Any) -> Answer:
-    """A grid search on scikit-learn's digits in two processes."""
+def search(epochs: int, backend: str, **_: Any) -> Answer:
+    """A grid search on scikit-learn's digits by two workers: processes ("loky") or threads ("threading")."""
+    import joblib
     from sklearn.datasets import load_digits
     from sklearn.model_selection import GridSearchCV
 
@@ -151,7 +152,8 @@ def search(epochs: int, **_: Any) -> Answer:
     }
     clf = CNNClassifier(batch_size=32, max_iter=epochs, n_iter_no_change=epochs, alpha=0.0, random_state=0)
     images = (X / 16).astype(np.float32).reshape(-1, 8, 8, 1)
-    return timed_search(GridSearchCV(clf, grid, cv=3, n_jobs=2, refit=False), images, y)
+    with joblib.parallel_config(backend=backend):
+        return timed_search(GridSearchCV(clf, grid, cv=3, n_jobs=2, refit=False), images, y)
 
 
 if __name__ == "__main__":
