@@ -27,7 +27,8 @@ from setuptools.command.sdist import sdist
 
 SOURCE = Path("pyconvx/_ext")
 KERNELS = (
-    "conv", "conv_gradient", "conv_input", "conv_winograd", "dense", "pointwise", "pool", "random", "training",
+    "avg_pool", "conv", "conv_gradient", "conv_input", "conv_winograd", "dense", "max_pool", "pointwise", "random",
+    "training",
 )  # fmt: skip
 DEBUG = os.environ.get("PYCONVX_DEBUG") == "1"
 DIRECTIVES = {

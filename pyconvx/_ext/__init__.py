@@ -6,7 +6,8 @@
     conv_gradient  its dw and db
     conv_winograd  3x3 convolutions with fewer products, all directions
     dense          matrix products of dense layers
-    pool           max, average and global average pooling
+    max_pool       max pooling
+    avg_pool       average pooling
     pointwise      activations, softmax, batch normalisation
     training       losses, solver steps, batches
     random         counter-based random numbers, dropout

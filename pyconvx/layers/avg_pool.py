@@ -4,14 +4,12 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from pyconvx._core.arrays import same_shape
-from pyconvx._core.types import FloatArray
-from pyconvx._ext import pool
-from pyconvx.layers.base import Arrays
+from pyconvx._core.types import FloatArray, Shape
+from pyconvx.layers.base import Arrays, cached
 from pyconvx.layers.context import Context
 from pyconvx.layers.pool import Pool
-from pyconvx.layers.space import as_images
-from pyconvx.ops._pool_arguments import pool_threads
-from pyconvx.ops.geometry import Window
+from pyconvx.layers.space import as_image_shape, as_images
+from pyconvx.ops.pool_plan import AvgPoolPlan
 
 
 @dataclass(frozen=True)
@@ -22,16 +20,11 @@ class AvgPool(Pool):
     ceil_mode: bool = False
     count_include_pad: bool = False
 
-    def _sizes(self, window: Window) -> tuple[int | bool, ...]:
-        """What the kernels take."""
-        sides = (window.top, window.left, window.bottom, window.right)
-        return (window.KH, window.KW, window.stride_h, window.stride_w, *sides, self.count_include_pad)
-
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
         """Compute the means."""
         y = context.take((len(x), *self.output_shape(x.shape[1:])), x.dtype)
-        sizes = self._sizes(self.window(x.shape[1:]))
-        context.run(pool.avg_pool, as_images(x), as_images(y), *sizes, pool_threads(context.n_threads, x))
+        plan = _plan(self, x.shape, x.dtype, context.n_threads)
+        context.run(plan.forward, as_images(x), as_images(y))
         return y, x.shape
 
     def backward(
@@ -42,6 +35,13 @@ class AvgPool(Pool):
             return None
         same_shape(type(self).__name__, "dy", dy, (cache[0], *self.output_shape(cache[1:])))
         dx = context.take(cache, dy.dtype)
-        sizes, threads = self._sizes(self.window(cache[1:])), pool_threads(context.n_threads, dx)
-        context.run(pool.avg_pool_backward, as_images(dy), as_images(dx), *sizes, threads)
+        plan = _plan(self, cache, dy.dtype, context.n_threads)
+        context.run(plan.backward, as_images(dy), as_images(dx))
         return dx
+
+
+@cached
+def _plan(layer: AvgPool, shape: Shape, dtype: Any, n_threads: int) -> AvgPoolPlan:
+    """Return the plan for batches of this shape."""
+    images = (shape[0], *as_image_shape(shape[1:]))
+    return AvgPoolPlan(images, layer.window(shape[1:]), dtype, n_threads, layer.count_include_pad)

@@ -3,12 +3,12 @@
 from typing import Any, ClassVar
 
 from pyconvx._core.types import FloatArray, Shape
-from pyconvx._ext import pool
-from pyconvx.layers.base import Arrays, Layer
+from pyconvx.layers.base import Arrays, Layer, cached
 from pyconvx.layers.context import Context
 from pyconvx.layers.space import as_image_shape, as_images, expect_maps
-from pyconvx.ops._pool_arguments import pool_threads, pool_window, winner_dtype
 from pyconvx.ops.geometry import Window
+from pyconvx.ops.pool_plan import AvgPoolPlan, MaxPoolPlan
+from pyconvx.ops.pool_window import whole_window
 
 
 class GlobalPool(Layer):
@@ -18,8 +18,7 @@ class GlobalPool(Layer):
 
     def window(self, input_shape: Shape) -> Window:
         """Return a window as large as the map."""
-        H, W, _ = as_image_shape(expect_maps(self, input_shape, self.axes))
-        return pool_window(str(self), (1, H, W, 1), (H, W), 1, 0, 1, False)
+        return whole_window((1, *as_image_shape(expect_maps(self, input_shape, self.axes))))
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (C,)."""
@@ -32,7 +31,8 @@ class GlobalAvgPool(GlobalPool):
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
         """Compute the means."""
         y = context.take((len(x), x.shape[-1]), x.dtype)
-        context.run(pool.global_avg_pool, as_images(x), y, pool_threads(context.n_threads, x))
+        plan = _plan(self, AvgPoolPlan, x.shape, x.dtype, context.n_threads)
+        context.run(plan.forward, as_images(x), _one_cell(y))
         return y, x.shape
 
     def backward(
@@ -42,7 +42,8 @@ class GlobalAvgPool(GlobalPool):
         if not context.needs_dx:
             return None
         dx = context.take(cache, dy.dtype)
-        context.run(pool.global_avg_pool_backward, dy, as_images(dx), pool_threads(context.n_threads, dx))
+        plan = _plan(self, AvgPoolPlan, cache, dy.dtype, context.n_threads)
+        context.run(plan.backward, _one_cell(dy), as_images(dx))
         return dx
 
 
@@ -51,11 +52,10 @@ class GlobalMaxPool(GlobalPool):
 
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
         """Find the maxima, and for backward the cell of each."""
-        window = self.window(x.shape[1:])
+        plan = _plan(self, MaxPoolPlan, x.shape, x.dtype, context.n_threads)
         y = context.take((len(x), x.shape[-1]), x.dtype)
-        winner = context.take(y.shape, winner_dtype(str(self), window))
-        images = as_images(x), _one_cell(y), _one_cell(winner)
-        context.run(pool.max_pool, *images, *window.sizes, pool_threads(context.n_threads, x))
+        winner = context.take(y.shape, plan.winner_dtype)
+        context.run(plan.forward, as_images(x), _one_cell(y), _one_cell(winner))
         return y, (x.shape, winner)
 
     def backward(
@@ -66,12 +66,17 @@ class GlobalMaxPool(GlobalPool):
             return None
         shape, winner = cache
         dx = context.take(shape, dy.dtype)
-        images = _one_cell(dy), _one_cell(winner), as_images(dx)
-        sizes, threads = self.window(shape[1:]).sizes, pool_threads(context.n_threads, dx)
-        context.run(pool.max_pool_backward, *images, *sizes, threads)
+        plan = _plan(self, MaxPoolPlan, shape, dy.dtype, context.n_threads)
+        context.run(plan.backward, _one_cell(dy), _one_cell(winner), as_images(dx))
         return dx
 
 
+@cached
+def _plan(layer: GlobalPool, kind: Any, shape: Shape, dtype: Any, n_threads: int) -> Any:
+    """Return the plan, of this kind, for batches of this shape."""
+    return kind((shape[0], *as_image_shape(shape[1:])), layer.window(shape[1:]), dtype, n_threads)
+
+
 def _one_cell(y: Any) -> Any:
-    """Rows of channels as maps of one cell."""
+    """Return rows of channels as maps of one cell."""
     return y.reshape(len(y), 1, 1, y.shape[-1])

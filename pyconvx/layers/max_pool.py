@@ -3,15 +3,14 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from pyconvx._core.types import FloatArray
-from pyconvx._ext import pool
-from pyconvx.layers.base import Arrays
+from pyconvx._core.types import FloatArray, Shape
+from pyconvx.layers.base import Arrays, cached
 from pyconvx.layers.context import Context
 from pyconvx.layers.epilogue import Epilogue
 from pyconvx.layers.pool import Pool
-from pyconvx.layers.space import as_image_padding, as_image_sizes, as_images, check_sizes
-from pyconvx.ops._pool_arguments import pool_threads, winner_dtype
+from pyconvx.layers.space import as_image_padding, as_image_shape, as_image_sizes, as_images, check_sizes
 from pyconvx.ops.geometry import as_padding
+from pyconvx.ops.pool_plan import MaxPoolPlan
 
 _NO_PADDING = ((0, 0), (0, 0))
 
@@ -40,12 +39,10 @@ class MaxPool(Pool):
 
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
         """Find the maxima, and for backward the winning tap of each window."""
-        window = self.window(x.shape[1:])
+        plan = _plan(self, x.shape, x.dtype, context.n_threads)
         shape = (len(x), *self.output_shape(x.shape[1:]))
-        y = context.take(shape, x.dtype)
-        winner = context.take(shape, winner_dtype(str(self), window))
-        images = as_images(x), as_images(y), as_images(winner)
-        context.run(pool.max_pool, *images, *window.sizes, pool_threads(context.n_threads, x))
+        y, winner = context.take(shape, x.dtype), context.take(shape, plan.winner_dtype)
+        context.run(plan.forward, as_images(x), as_images(y), as_images(winner))
         return y, (x.shape, winner)
 
     def backward(
@@ -56,7 +53,12 @@ class MaxPool(Pool):
             return None
         shape, winner = cache
         dx = context.take(shape, dy.dtype)
-        images = as_images(dy), as_images(winner), as_images(dx)
-        sizes, threads = self.window(shape[1:]).sizes, pool_threads(context.n_threads, dx)
-        context.run(pool.max_pool_backward, *images, *sizes, threads)
+        plan = _plan(self, shape, dy.dtype, context.n_threads)
+        context.run(plan.backward, as_images(dy), as_images(winner), as_images(dx))
         return dx
+
+
+@cached
+def _plan(layer: MaxPool, shape: Shape, dtype: Any, n_threads: int) -> MaxPoolPlan:
+    """Return the plan for batches of this shape."""
+    return MaxPoolPlan((shape[0], *as_image_shape(shape[1:])), layer.window(shape[1:]), dtype, n_threads)

@@ -13,8 +13,8 @@ from pyconvx.layers.space import (
     check_sizes,
     expect_maps,
 )
-from pyconvx.ops._pool_arguments import pool_window
 from pyconvx.ops.geometry import Window
+from pyconvx.ops.pool_window import pool_window
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Max, average and global average pooling of channels-last images, forward and backward.
 
-Each channel is pooled on its own, and nothing is learnt. Arguments are checked here; the loops are in
-`pyconvx._ext.pool`. Padding is not data: it cannot win a maximum and counts in a mean only if asked for.
+Each channel is pooled on its own, and nothing is learnt. Arguments are checked here; the loops run by the plans of
+`pyconvx.ops.pool_plan`. Padding is not data: it cannot win a maximum and counts in a mean only if asked for.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pyconvx._core.arrays import as_float_array, refuse_odd_array, same_shape
-from pyconvx._core.numbers import as_bool
+from pyconvx._core.numbers import as_bool, as_int
+from pyconvx._core.threads import resolve_threads, threads_for
 from pyconvx._core.types import FloatArray, Padding, Pair
-from pyconvx._ext import pool
-from pyconvx.ops._pool_arguments import input_shape_of, pool_threads, pool_window, winner_dtype
+from pyconvx._ext import max_pool
 from pyconvx.ops.geometry import check_size
+from pyconvx.ops.pool_plan import AvgPoolPlan, MaxPoolPlan
+from pyconvx.ops.pool_window import pool_window, whole_window
 
 
 def max_pool2d(
@@ -77,14 +79,13 @@ def max_pool2d(
     where = "max_pool2d"
     x = as_float_array(where, "x", x, 4)
     w = pool_window(where, x.shape, pool_size, stride, padding, dilation, ceil_mode)
-    threads = pool_threads(n_threads, x)
-    shape = (x.shape[0], w.OH, w.OW, x.shape[3])
-    check_size(where, *shape)
-    y = np.empty(shape, x.dtype)
-    winner = np.empty(shape, winner_dtype(where, w))
-    argmax = np.empty(shape, np.int64)
-    pool.max_pool(x, y, winner, *w.sizes, threads)
-    pool.winner_to_argmax(winner, argmax, w.W, *w.sizes, threads)
+    plan = MaxPoolPlan(x.shape, w, x.dtype, resolve_threads(n_threads))
+    check_size(where, *plan.output_shape)
+    y = np.empty(plan.output_shape, x.dtype)
+    winner = np.empty(plan.output_shape, plan.winner_dtype)
+    argmax = np.empty(plan.output_shape, np.int64)
+    plan.forward(x, y, winner)
+    plan.places(winner, argmax)
     return y, argmax
 
 
@@ -132,7 +133,7 @@ def max_pool2d_backward(
     """
     where = "max_pool2d_backward"
     dy = as_float_array(where, "dy", dy, 4)
-    N, H, W, C = input_shape_of(where, input_shape, dy)
+    N, H, W, C = _input_shape_of(where, input_shape, dy)
     refuse_odd_array(f"{where}: argmax", argmax)
     places = np.asarray(argmax)
     if places.dtype.kind not in "iu":
@@ -147,7 +148,8 @@ def max_pool2d_backward(
     places = np.require(places, np.int64, ["C_CONTIGUOUS", "ALIGNED"])
     dx = np.empty((N, H * W, C), dy.dtype)
     cells = dy.shape[1] * dy.shape[2]
-    pool.argmax_scatter(dy.reshape(N, cells, C), places.reshape(N, cells, C), dx, pool_threads(n_threads, dx))
+    threads = threads_for(dx.nbytes, resolve_threads(n_threads), "pooled bytes")
+    max_pool.argmax_scatter(dy.reshape(N, cells, C), places.reshape(N, cells, C), dx, threads)
     return dx.reshape(N, H, W, C)
 
 
@@ -195,10 +197,10 @@ def avg_pool2d(
     count_include_pad = as_bool(f"{where}: count_include_pad", count_include_pad)
     x = as_float_array(where, "x", x, 4)
     w = pool_window(where, x.shape, pool_size, stride, padding, 1, ceil_mode)
-    shape = (x.shape[0], w.OH, w.OW, x.shape[3])
-    check_size(where, *shape)
-    y = np.empty(shape, x.dtype)
-    pool.avg_pool(x, y, *w.sizes[:6], w.bottom, w.right, count_include_pad, pool_threads(n_threads, x))
+    plan = AvgPoolPlan(x.shape, w, x.dtype, resolve_threads(n_threads), count_include_pad)
+    check_size(where, *plan.output_shape)
+    y = np.empty(plan.output_shape, x.dtype)
+    plan.forward(x, y)
     return y
 
 
@@ -245,12 +247,12 @@ def avg_pool2d_backward(
     where = "avg_pool2d_backward"
     count_include_pad = as_bool(f"{where}: count_include_pad", count_include_pad)
     dy = as_float_array(where, "dy", dy, 4)
-    shape = input_shape_of(where, input_shape, dy)
+    shape = _input_shape_of(where, input_shape, dy)
     w = pool_window(where, shape, pool_size, stride, padding, 1, ceil_mode)
-    same_shape(where, "dy", dy, (shape[0], w.OH, w.OW, shape[3]))
+    plan = AvgPoolPlan(shape, w, dy.dtype, resolve_threads(n_threads), count_include_pad)
+    same_shape(where, "dy", dy, plan.output_shape)
     dx = np.empty(shape, dy.dtype)
-    sizes = (*w.sizes[:6], w.bottom, w.right)
-    pool.avg_pool_backward(dy, dx, *sizes, count_include_pad, pool_threads(n_threads, dx))
+    plan.backward(dy, dx)
     return dx
 
 
@@ -281,9 +283,10 @@ def global_avg_pool2d(x: npt.ArrayLike, *, n_threads: int | None = None) -> Floa
     array([[5., 6.]])
     """
     x = as_float_array("global_avg_pool2d", "x", x, 4)
-    y = np.empty((x.shape[0], x.shape[3]), x.dtype)
-    pool.global_avg_pool(x, y, pool_threads(n_threads, x))
-    return y
+    plan = AvgPoolPlan(x.shape, whole_window(x.shape), x.dtype, resolve_threads(n_threads))
+    y = np.empty(plan.output_shape, x.dtype)
+    plan.forward(x, y)
+    return y.reshape(len(x), x.shape[3])
 
 
 def global_avg_pool2d_backward(
@@ -319,6 +322,24 @@ def global_avg_pool2d_backward(
     """
     where = "global_avg_pool2d_backward"
     dy = as_float_array(where, "dy", dy, 2)
-    dx = np.empty(input_shape_of(where, input_shape, dy), dy.dtype)
-    pool.global_avg_pool_backward(dy, dx, pool_threads(n_threads, dx))
+    shape = _input_shape_of(where, input_shape, dy)
+    plan = AvgPoolPlan(shape, whole_window(shape), dy.dtype, resolve_threads(n_threads))
+    dx = np.empty(shape, dy.dtype)
+    plan.backward(dy.reshape(plan.output_shape), dx)
     return dx
+
+
+def _input_shape_of(where: str, input_shape: Sequence[int], dy: FloatArray) -> tuple[int, int, int, int]:
+    """Return the shape of the input, checked against the gradient of the output."""
+    if not isinstance(input_shape, (tuple, list, np.ndarray)):
+        raise TypeError(f"{where}: input_shape must be (N, H, W, C), got {input_shape!r}")
+    if len(input_shape) != 4:
+        raise ValueError(f"{where}: input_shape must be (N, H, W, C), got {tuple(input_shape)}")
+    # only a batch may be of none
+    N, H, W, C = (as_int(f"{where}: input_shape", n, min(axis, 1)) for axis, n in enumerate(input_shape))
+    if (dy.shape[0], dy.shape[-1]) != (N, C):
+        raise ValueError(
+            f"{where}: input_shape {(N, H, W, C)} and dy of shape {dy.shape} differ in samples or channels"
+        )
+    check_size(where, N, H, W, C)
+    return N, H, W, C

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from plans import scratch_of
 
-from pyconvx._ext import conv, conv_gradient, conv_input, conv_winograd, dense, pointwise
+from pyconvx._ext import avg_pool, conv, conv_gradient, conv_input, conv_winograd, dense, max_pool, pointwise
 from pyconvx.ops.conv_plan import ConvPlan
 from pyconvx.ops.dense_plan import DensePlan
 from pyconvx.ops.geometry import window
@@ -27,6 +27,8 @@ def pooled(arrays):
     return {name: MAXIMA if shape == MAP else shape for name, shape in arrays.items()}
 
 
+SLIDING, MEANS = window("test", (7, 6), (3, 2), stride=2, padding=1), (3, 4, 4, 8)
+POOLED = (X, SLIDING)
 # (plan, its sizes before itemsize and threads, the arrays of a run and the activation)
 PLANS = {
     "ConvForward": (conv.ConvForward, (X, FILTERS, TAPS, 1, None), FORWARD | {"winner": None, "f": "tanh"}),
@@ -56,6 +58,10 @@ PLANS = {
         conv_winograd.WinogradBackward, (X, FILTERS, TAPS, POOL),
         {"x": X, "dy": MAXIMA, "kernel": KERNEL, ">dkernel?": KERNEL, ">dx?": X, "winner": MAXIMA},
     ),
+    "MaxPool.forward": (max_pool.MaxPool, POOLED, {"x": X, ">y": MEANS, ">winner": MEANS}),
+    "MaxPool.backward": (max_pool.MaxPool, POOLED, {"dy": MEANS, "winner": MEANS, ">dx": X}),
+    "AvgPool.forward": (avg_pool.AvgPool, (*POOLED, True), {"x": X, ">y": MEANS}),
+    "AvgPool.backward": (avg_pool.AvgPool, (*POOLED, False), {"dy": MEANS, ">dx": X}),
     "DenseForward": (dense.DenseForward, (4, 9, 6), OUTPUTS | {"f": "tanh"}),
     "DenseInput": (dense.DenseInput, (4, 9, 6), {"dy": SUMS, "weights": WEIGHTS, ">dx": ROWS}),
     "DenseWeights": (dense.DenseWeights, (4, 9, 6), {"x": ROWS, "dy": SUMS, ">dweights": WEIGHTS}),
@@ -63,7 +69,7 @@ PLANS = {
 
 
 def made(name, dtype, threads=1):
-    """Return the plan and legal arguments for a run, by name."""
+    """Return what runs a plan, and legal arguments for it by name."""
     plan, sizes, arrays = PLANS[name]
     rng, arguments = np.random.default_rng(0), {}
     for argument, shape in arrays.items():
@@ -75,8 +81,19 @@ def made(name, dtype, threads=1):
             arguments[argument] = rng.integers(0, 4, shape).astype(np.uint8)
         else:
             arguments[argument] = rng.standard_normal(shape).astype(dtype)
-    plan = plan(*sizes, np.dtype(dtype).itemsize, threads)
-    return plan, arguments | {"scratch": scratch_of(plan.scratch, dtype)}
+    plan = plan(*sizes, *after(name, np.dtype(dtype).itemsize), threads)
+    scratch = {"scratch": scratch_of(plan.scratch, dtype)} if hasattr(plan, "scratch") else {}
+    return getattr(plan, method_of(name)), arguments | scratch
+
+
+def after(name, itemsize):
+    """Return what a plan takes between its sizes and the threads: the sizes of its numbers."""
+    return (itemsize, 1) if name.startswith("MaxPool") else (itemsize,)
+
+
+def method_of(name):
+    """Return the method that is run."""
+    return name.partition(".")[2] or "run"
 
 
 def other(array):
@@ -97,8 +114,8 @@ def other(array):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", PLANS)
 def test_other_arrays_are_refused(name, dtype):
-    plan, arguments = made(name, dtype)
-    plan.run(*arguments.values())
+    run, arguments = made(name, dtype)
+    run(*arguments.values())
     for argument, array in arguments.items():
         if not isinstance(array, np.ndarray) or argument == "scratch":
             continue
@@ -106,50 +123,51 @@ def test_other_arrays_are_refused(name, dtype):
             if value is None and argument.endswith("?") and argument != ">activated?":
                 continue
             with pytest.raises(error):
-                plan.run(*(arguments | {argument: value}).values())
+                run(*(arguments | {argument: value}).values())
         if argument.startswith(">"):
             fixed = array.copy()
             fixed.flags.writeable = False
             with pytest.raises(ValueError, match="read-only"):
-                plan.run(*(arguments | {argument: fixed}).values())
+                run(*(arguments | {argument: fixed}).values())
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_messages_name_both_shapes(name):
-    plan, arguments = made(name, np.float32)
+    run, arguments = made(name, np.float32)
     first = next(iter(arguments))
     value = np.zeros((1, 2), np.float64)
     with pytest.raises(ValueError, match=r"must have shape \(.*\) and hold float32, got \(1, 2\) of float64"):
-        plan.run(*(arguments | {first: value}).values())
+        run(*(arguments | {first: value}).values())
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("name", [name for name in PLANS if method_of(name) == "run"])
 def test_scratch_is_checked(name):
-    plan, arguments = made(name, np.float32)
+    run, arguments = made(name, np.float32)
     scratch = arguments["scratch"]
-    plan.run(*(arguments | {"scratch": scratch_of(plan.scratch + 7, np.float32)}).values())
-    short = [scratch[:-1]] if plan.scratch else []
+    run(*(arguments | {"scratch": scratch_of(len(scratch) + 7, np.float32)}).values())
+    short = [scratch[:-1]] if len(scratch) else []
     for value in [*short, scratch.astype(np.float64), scratch.reshape(1, -1)]:
-        with pytest.raises(ValueError, match=f"scratch must hold {plan.scratch} numbers or more"):
-            plan.run(*(arguments | {"scratch": value}).values())
+        with pytest.raises(ValueError, match=f"scratch must hold {len(scratch)} numbers or more"):
+            run(*(arguments | {"scratch": value}).values())
 
 
 @pytest.mark.parametrize(("name", "dtype", "threads"), [*itertools.product(PLANS, DTYPES, [1, 3])])
 def test_runs_do_not_depend_on_one_another(name, dtype, threads):
     """The same arrays give the same bits in every run, whatever scratch holds and whatever ran in between."""
-    plan, arguments = made(name, dtype, threads)
+    run, arguments = made(name, dtype, threads)
     expected = None
     for filling in (np.nan, np.inf, 0):
         arrays = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in arguments.items()}
-        arrays["scratch"][...] = filling
-        plan.run(*arrays.values())
+        if "scratch" in arrays:
+            arrays["scratch"][...] = filling
+        run(*arrays.values())
         found = [v.tobytes() for k, v in arrays.items() if k.startswith(">")]
         expected = expected or found
         assert found == expected
         for argument in arrays.values():  # other numbers in between
             if isinstance(argument, np.ndarray) and argument.dtype != np.uint8:
                 argument[...] = np.nan
-        plan.run(*arrays.values())
+        run(*arrays.values())
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -160,20 +178,21 @@ def test_no_samples(name):
     shapes = (0, *shapes[1:]) if isinstance(shapes[0], int) else shapes
     n = X[0] if isinstance(sizes[0], tuple) else ROWS[0]
     for threads in (1, 4):
-        empty = plan(*shapes, 4, threads)
+        empty = plan(*shapes, *after(name, 4), threads)
+        scratch = {"scratch": np.empty(empty.scratch, np.float32)} if "scratch" in arguments else {}
         arrays = {
             k: v[:0] if isinstance(v, np.ndarray) and v.ndim in (2, 4) and len(v) == n and "kernel" not in k else v
-            for k, v in (arguments | {"scratch": np.empty(empty.scratch, np.float32)}).items()
+            for k, v in (arguments | scratch).items()
         }
         before = [v.tobytes() for v in arrays.values() if isinstance(v, np.ndarray)]
-        empty.run(*arrays.values())
+        getattr(empty, method_of(name))(*arrays.values())
         assert [v.tobytes() for v in arrays.values() if isinstance(v, np.ndarray)] == before
 
 
 def test_an_activation_of_another_name_is_refused():
-    plan, arguments = made("ConvForward", np.float32)
+    run, arguments = made("ConvForward", np.float32)
     with pytest.raises(ValueError, match="PyCapsule"):
-        plan.run(*(arguments | {"f": object()}).values())
+        run(*(arguments | {"f": object()}).values())
 
 
 def test_what_plans_say_of_themselves():

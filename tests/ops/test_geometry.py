@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
+from pyconvx import ops
 from pyconvx._core.arrays import as_float_array, same_dtype
 from pyconvx._core.numbers import as_int
 from pyconvx._core.threads import ONE_THREAD
-from pyconvx.ops import _pool_arguments as pools
 from pyconvx.ops import conv_output_size
 from pyconvx.ops.geometry import LARGEST, Window, as_padding, as_pair, check_size, window
+from pyconvx.ops.pool_plan import AvgPoolPlan, MaxPoolPlan, winner_dtype
+from pyconvx.ops.pool_window import pool_window, whole_window
+from pyconvx.ops.pooling import _input_shape_of
 
 
 @pytest.mark.parametrize(
@@ -143,9 +146,9 @@ def test_the_largest_array():
 
 
 def test_a_pools_window():
-    got = pools.pool_window("p", (1, 9, 12, 3), (2, 3), None, ((1, 0), (0, 2)), 1, False)
+    got = pool_window("p", (1, 9, 12, 3), (2, 3), None, ((1, 0), (0, 2)), 1, False)
     assert got == Window(9, 12, 2, 3, 2, 3, 1, 1, 1, 0, 0, 2, 5, 4)
-    got = pools.pool_window("p", (1, 9, 12, 3), (2, 3), (3, 2), 0, (2, 1), True)
+    got = pool_window("p", (1, 9, 12, 3), (2, 3), (3, 2), 0, (2, 1), True)
     assert got == Window(9, 12, 2, 3, 3, 2, 2, 1, 0, 0, 0, 0, 3, 6)
 
 
@@ -161,52 +164,55 @@ def test_a_pools_window():
 )
 def test_windows_that_see_nothing(shape, size, padding, dilation, words):
     with pytest.raises(ValueError, match=f"^p: .*{words}"):
-        pools.pool_window("p", shape, size, 1, padding, dilation, False)
+        pool_window("p", shape, size, 1, padding, dilation, False)
 
 
 def test_windows_that_see_a_corner_are_legal():
-    assert pools.pool_window("p", (1, 4, 5, 1), (3, 3), 1, 2, 1, False).OH == 6
-    assert pools.pool_window("p", (1, 4, 4, 1), (2, 2), 1, 4, 4, False).OW == 8
-    assert pools.pool_window("p", (1, 2, 2, 1), (3, 3), 1, 2, 2, False).OH == 2
-    assert pools.pool_window("p", (1, 3, 3, 1), (2, 2), 3, 3, 3, False).OH == 2
+    assert pool_window("p", (1, 4, 5, 1), (3, 3), 1, 2, 1, False).OH == 6
+    assert pool_window("p", (1, 4, 4, 1), (2, 2), 1, 4, 4, False).OW == 8
+    assert pool_window("p", (1, 2, 2, 1), (3, 3), 1, 2, 2, False).OH == 2
+    assert pool_window("p", (1, 3, 3, 1), (2, 2), 3, 3, 3, False).OH == 2
 
 
 def test_the_type_of_a_winner():
     def taps(height, width):
         return Window(height, width, height, width, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1)
 
-    assert pools.winner_dtype("p", taps(16, 16)) == np.uint8
-    assert pools.winner_dtype("p", taps(1, 257)) == np.int32
-    assert pools.winner_dtype("p", taps(2**15, 2**16)) == np.int32
-    with pytest.raises(ValueError, match=r"^p: a window of 1x2147483649 is too large"):
-        pools.winner_dtype("p", taps(1, 2**31 + 1))
+    assert winner_dtype(taps(16, 16)) == np.uint8
+    assert winner_dtype(taps(1, 257)) == np.int32
+    assert winner_dtype(taps(2**15, 2**16)) == np.int32
+    with pytest.raises(ValueError, match=r"^max pool: a window of 1x2147483649 is too large"):
+        winner_dtype(taps(1, 2**31 + 1))
 
 
-def test_one_thread_for_small_arrays():
+def test_one_thread_for_small_maps():
     limit = ONE_THREAD["pooled bytes"]
-    assert pools.pool_threads(3, np.empty(limit, np.uint8)) == 1
-    assert pools.pool_threads(3, np.empty(limit + 1, np.uint8)) == 3
+    assert limit % 16 == 0
+    for plan in (MaxPoolPlan, AvgPoolPlan):
+        for dtype, C in ((np.float32, limit // 16), (np.float64, limit // 32)):
+            assert plan((2, 2, 1, C), whole_window((2, 2, 1, C)), dtype, 3).n_threads == 1
+            assert plan((2, 2, 1, C + 1), whole_window((2, 2, 1, C)), dtype, 3).n_threads == 3
     with pytest.raises(ValueError, match="must not be 0"):
-        pools.pool_threads(0, np.empty(1, np.uint8))
+        ops.max_pool2d(np.ones((1, 2, 2, 1)), 2, n_threads=0)
 
 
 def test_the_input_shape_of_a_gradient():
     dy = np.empty((2, 3, 3, 5))
-    assert pools.input_shape_of("p", [2, 6, np.int64(7), 5], dy) == (2, 6, 7, 5)
-    assert pools.input_shape_of("p", (0, 1, 1, 5), dy[:0]) == (0, 1, 1, 5)
+    assert _input_shape_of("p", [2, 6, np.int64(7), 5], dy) == (2, 6, 7, 5)
+    assert _input_shape_of("p", (0, 1, 1, 5), dy[:0]) == (0, 1, 1, 5)
     with pytest.raises(ValueError, match=r"^p: input_shape must be \(N, H, W, C\), got \(2, 6, 7, 5, 1\)"):
-        pools.input_shape_of("p", [2, 6, 7, 5, 1], dy)
+        _input_shape_of("p", [2, 6, 7, 5, 1], dy)
     for shape in ((3, 6, 7, 5), (2, 6, 7, 4)):
         with pytest.raises(ValueError, match=r"^p: .* differ in samples or channels"):
-            pools.input_shape_of("p", shape, dy)
+            _input_shape_of("p", shape, dy)
     for shape in ((-1, 6, 7, 5), (2, 0, 7, 5), (2, 6, 0, 5), (2, 6, 7, 0)):
         with pytest.raises(ValueError, match=r"^p: input_shape must be >= "):
-            pools.input_shape_of("p", shape, dy)
-    assert pools.input_shape_of("p", (2, 1, 1, 1), dy[..., :1]) == (2, 1, 1, 1)
+            _input_shape_of("p", shape, dy)
+    assert _input_shape_of("p", (2, 1, 1, 1), dy[..., :1]) == (2, 1, 1, 1)
     many = np.broadcast_to(np.float32(0), (2**20, 1, 1, 2**20))
     for H, W in ((2**18, 1), (1, 2**18)):
         with pytest.raises(ValueError, match=r"^p: an array of shape .* is too large"):
-            pools.input_shape_of("p", (2**20, H, W, 2**20), many)
+            _input_shape_of("p", (2**20, H, W, 2**20), many)
 
 
 def test_arrays_in_native_order_and_aligned():

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from levels import on_each_level
 
 from pyconvx import ops
-from pyconvx._ext import pool
+from pyconvx._ext.max_pool import MaxPool
+from pyconvx.ops.pool_window import pool_window
 
 SHAPES = [(2, 7, 6, 3), (1, 5, 9, 1), (3, 8, 8, 18), (2, 4, 5, 40)]
 WINDOWS = [(2, None), (3, 1), ((3, 2), (2, 3)), ((1, 4), (3, 1)), (3, 2)]
@@ -217,20 +218,21 @@ def test_windows_of_more_than_256_taps():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("channels", [1, 7, 16, 43])
 def test_kernels_overwrite_their_output(dtype, winner, channels):
-    """What the layers call: outputs are filled with NaN before; the bits do not depend on the threads."""
+    """Outputs are filled with NaN before; the bits do not depend on the threads."""
     rng = np.random.default_rng(4)
     x = rng.standard_normal((5, 7, 9, channels)).astype(dtype)
-    sizes = (3, 2, 2, 2, 1, 0, 1, 1)
+    window = pool_window("test", x.shape, (3, 2), 2, ((1, 0), (0, 0)), 1, False)
     places = ops.max_pool2d(x, (3, 2), stride=2, padding=((1, 0), (0, 0)))[1]
     dy = rng.standard_normal(places.shape).astype(dtype)
     scattered = ops.max_pool2d_backward(dy, places, x.shape)
     for threads in (1, 2, 3, 7):
         y, dx = np.full(places.shape, np.nan, dtype), np.full(x.shape, np.nan, dtype)
         taps, argmax = np.full(places.shape, 99, winner), np.full(places.shape, -1)
-        pool.max_pool(x, y, taps, *sizes, threads)
-        pool.winner_to_argmax(taps, argmax, 9, *sizes, threads)
+        plan = MaxPool(x.shape, window, x.itemsize, taps.itemsize, threads)
+        plan.forward(x, y, taps)
+        plan.places(taps, argmax)
         np.testing.assert_array_equal(argmax, places)
-        pool.max_pool_backward(dy, taps, dx, *sizes, threads)
+        plan.backward(dy, taps, dx)
         assert dx.tobytes() == scattered.tobytes()
 
 

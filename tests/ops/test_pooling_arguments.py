@@ -7,8 +7,8 @@ import pytest
 from layouts import unusual
 
 from pyconvx import ops
-from pyconvx._ext import pool
-from pyconvx.ops._pool_arguments import _first_beyond, _refuse_windows_in_padding
+from pyconvx._ext import max_pool
+from pyconvx.ops.pool_window import _first_beyond, _refuse_windows_in_padding
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -35,13 +35,13 @@ def test_any_memory_layout(dtype):
 
 def test_kernel_gets_aligned_places(monkeypatch):
     """Numbers at odd addresses are undefined in C, even where the processor reads them."""
-    kernel, aligned = pool.argmax_scatter, []
+    kernel, aligned = max_pool.argmax_scatter, []
 
     def watched(dy, places, dx, n_threads):
         aligned.append(places.flags.aligned)
         kernel(dy, places, dx, n_threads)
 
-    monkeypatch.setattr(pool, "argmax_scatter", watched)
+    monkeypatch.setattr(max_pool, "argmax_scatter", watched)
     y, argmax = ops.max_pool2d(np.ones((2, 4, 4, 3)), 2)
     for places in unusual(argmax):
         ops.max_pool2d_backward(y, places, (2, 4, 4, 3))

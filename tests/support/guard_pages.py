@@ -18,8 +18,17 @@ import numpy as np
 from references import public_methods, references
 
 KERNELS = (
-    "conv", "conv_gradient", "conv_input", "conv_winograd", "dense", "pointwise", "pool", "random", "training",
+    "avg_pool", "conv", "conv_gradient", "conv_input", "conv_winograd", "dense", "max_pool", "pointwise", "random",
+    "training",
 )  # fmt: skip
+TAPS = ("uint8", "int32")
+WINNERS = [{kind, taps} for kind in ("float32", "float64") for taps in TAPS]
+# types of the methods of plans that take more than float32 alone and float64 alone
+TYPES = {
+    ("MaxPool", "forward"): WINNERS,
+    ("MaxPool", "backward"): WINNERS,
+    ("MaxPool", "places"): [{taps, "int64"} for taps in TAPS],
+}
 PAGE, FORBIDDEN = mmap.PAGESIZE, 0  # PROT_NONE
 seen = set()  # (kernel module, function, types of its arrays) of every call so far
 _spare = defaultdict(list)  # fenced memory by its number of pages
@@ -115,12 +124,12 @@ for _name in KERNELS:
 
 
 def forms(kernel):
-    """(what is appended to the name, types) of everything that a kernel or a plan can be called with."""
+    """Yield (what is appended to the name, types) of everything that a kernel or a plan can be called with."""
     types = {"float": "float32", "double": "float64", "uint8_t": "uint8", "int32_t": "int32"}
     if hasattr(kernel, "plan"):
-        yield from (
-            (f".{name}", {kind}) for name in public_methods(kernel.plan) for kind in ("float32", "float64")
-        )
+        for name in public_methods(kernel.plan):
+            kinds = TYPES.get((kernel.plan.__name__, name), ({"float32"}, {"float64"}))
+            yield from ((f".{name}", kind) for kind in kinds)
     for form in getattr(getattr(kernel, "__wrapped__", None), "__signatures__", ()):
         yield "", {types[t] for t in form.split("|")}
 

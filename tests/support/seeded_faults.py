@@ -15,22 +15,22 @@ from pyconvx import _ext
 PREAMBLE = """
 import os, sys, threading
 import numpy as np
-from pyconvx._ext import conv, pointwise, pool, random, training
+from pyconvx._ext import conv, max_pool, pointwise, random, training
 from pyconvx.ops.geometry import window
 taps = window("fault", (9, 9), (3, 3))
 relu, room = pointwise.capsule("relu"), np.zeros(40_001)
-x, y = room[:-1], room[1:]
+x, y, one = room[:-1], room[1:], np.ones((1, 1, 1))
 """
 FAULTS = {
     "bounds": {  # in the middle of a loop without Python, which can raise nothing
         """
 sys.unraisablehook = lambda found: (print(found.exc_value, file=sys.stderr, flush=True), os._exit(1))
-pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), 5), np.ones((1, 4, 1)), 1)
+max_pool.argmax_scatter(one, np.full((1, 1, 1), 5), np.ones((1, 4, 1)), 1)
 """: "Out of bounds on buffer access",
     },
     "address": {
-        "pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), 4), np.ones((1, 4, 1)), 1)": "READ of size",
-        "pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), -1), np.ones((1, 4, 1)), 1)": "READ of size",
+        "max_pool.argmax_scatter(one, np.full((1, 1, 1), 4), np.ones((1, 4, 1)), 1)": "READ of size",
+        "max_pool.argmax_scatter(one, np.full((1, 1, 1), -1), np.ones((1, 4, 1)), 1)": "READ of size",
         "pointwise.forward(relu, x[:500], np.empty(499), 1)": "WRITE of size",
     },
     "undefined": {

@@ -18,14 +18,14 @@ TOO_FAR = (
 )
 if os.environ.get("PYCONVX_DEBUG") != "1":  # a build that checks these indices
     TOO_FAR += (
-        "pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), 4), np.ones((1, 4, 1)), 1)",
-        "pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), -1), np.ones((1, 4, 1)), 1)",
+        "max_pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), 4), np.ones((1, 4, 1)), 1)",
+        "max_pool.argmax_scatter(np.ones((1, 1, 1)), np.full((1, 1, 1), -1), np.ones((1, 4, 1)), 1)",
     )
 SCRIPT = f"""
 import ctypes, os
 import guard_pages, kernel_sizes
 import numpy as np
-from pyconvx._ext import pointwise, pool, training
+from pyconvx._ext import max_pool, pointwise, training
 
 for fault in {TOO_FAR}:
     child = os.fork()

@@ -244,7 +244,7 @@ def test_the_baseline_is_near(by_level):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("module", ["conv", "dense", "pointwise", "pool", "training"])
+@pytest.mark.parametrize("module", ["avg_pool", "conv", "dense", "max_pool", "pointwise", "training"])
 def test_modules_tell_their_level(module, level):
     assert level == load(module, level).LEVEL
 

@@ -11,7 +11,8 @@ from cpython.buffer cimport (
 
 cdef struct ArraySpec:
     const char *name
-    char format               # as in the buffer protocol: f, d, or B for bytes
+    char format               # as in the buffer protocol: f, d, B for uint8; i for signed integers of any size
+    Py_ssize_t itemsize
     bint written
     int ndim
     Py_ssize_t[4] shape
@@ -21,11 +22,28 @@ cdef inline ArraySpec array_spec(const char *name, Py_ssize_t itemsize, bint wri
                                  Py_ssize_t c, Py_ssize_t d) noexcept:
     """Describe a C-contiguous array of uint8 (1), float32 (4) or float64 (8); a length of -1 is no axis."""
     cdef ArraySpec spec
-    spec.name, spec.written = name, written
+    spec.name, spec.itemsize, spec.written = name, itemsize, written
     spec.format = c"B" if itemsize == 1 else c"f" if itemsize == 4 else c"d"
     spec.shape = [a, b, c, d]
     spec.ndim = 1 if b < 0 else 2 if c < 0 else 3 if d < 0 else 4
     return spec
+
+
+cdef inline ArraySpec integer_spec(const char *name, Py_ssize_t itemsize, bint written, Py_ssize_t a, Py_ssize_t b,
+                                   Py_ssize_t c, Py_ssize_t d) noexcept:
+    """Describe the same of uint8 (1), int32 (4) or int64 (8)."""
+    cdef ArraySpec spec = array_spec(name, itemsize, written, a, b, c, d)
+    if itemsize > 1:
+        spec.format = c"i"
+    return spec
+
+
+cdef inline bint holds(const Py_buffer *view, const ArraySpec *spec) noexcept:
+    """Whether the numbers are of the type described."""
+    cdef char kind = view.format[0]
+    if kind == c"l" or kind == c"q":    # the letter of an int64 depends on the platform
+        kind = c"i"
+    return kind == spec.format and view.format[1] == 0 and view.itemsize == spec.itemsize
 
 
 cdef inline void *data_of(object array, const ArraySpec *spec) except? NULL:
@@ -35,7 +53,7 @@ cdef inline void *data_of(object array, const ArraySpec *spec) except? NULL:
     cdef int i
     cdef void *data
     PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if spec.written else 0))
-    fits = view.ndim == spec.ndim and view.format[0] == spec.format and view.format[1] == 0
+    fits = view.ndim == spec.ndim and holds(&view, spec)
     if fits:
         for i in range(spec.ndim):
             fits = fits and view.shape[i] == spec.shape[i]
@@ -54,7 +72,7 @@ cdef inline void *data_or_null(object array, const ArraySpec *spec) except? NULL
 cdef inline int refuse(object array, const ArraySpec *spec) except -1:
     """Tell what the array should have been."""
     expected = tuple([spec.shape[i] for i in range(spec.ndim)])
-    kind = {"B": "uint8", "f": "float32", "d": "float64"}[chr(spec.format)]
+    kind = f"{'uint' if spec.format == c'B' else 'int' if spec.format == c'i' else 'float'}{8 * spec.itemsize}"
     raise ValueError(f"{spec.name.decode()} must have shape {expected} and hold {kind}, "
                      f"got {array.shape} of {array.dtype}")
 
@@ -65,8 +83,7 @@ cdef inline void *scratch_of(object array, const ArraySpec *spec) except? NULL:
     cdef bint fits
     cdef void *data
     PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
-    fits = (view.ndim == 1 and view.format[0] == spec.format and view.format[1] == 0
-            and view.shape[0] >= spec.shape[0])
+    fits = view.ndim == 1 and holds(&view, spec) and view.shape[0] >= spec.shape[0]
     data = view.buf
     PyBuffer_Release(&view)
     if not fits:

@@ -1,7 +1,7 @@
 """A max pool after a convolution, a few rows of the map at a time: rows to maxima, gradients to rows.
 
 The windows share no cell and lie inside the map, which ends where the last of them ends: cells that no window
-sees are not computed. A winner is the number of a tap in its window, kh * KW + kw, as in pool.pyx.
+sees are not computed. A winner is the number of a tap in its window, kh * KW + kw, as in max_pool.pyx.
 """
 
 from libc.stdint cimport uint8_t

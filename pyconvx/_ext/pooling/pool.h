@@ -1,4 +1,4 @@
-/* One pooling window over all its channels, for pool.pyx and pooled.pxd.
+/* One pooling window over all its channels, for max_pool.pyx, avg_pool.pyx and pooled.pxd.
 
    lanes.inc holds the windows over a block of channels; here it is made for float and double, each in the widest
    vector of the level, in 16 bytes, and in one lane, and the three are run one after the other over the channels.
