@@ -4,6 +4,7 @@ A ``python`` block runs after the earlier ones of its file, in a folder of its o
 ``python file=<path>`` is a quotation: its text has to be part of that file.
 """
 
+import ast
 import doctest
 import importlib
 import os
@@ -15,8 +16,10 @@ import types
 from pathlib import Path
 
 import pytest
+from sklearn.base import BaseEstimator
 
 import pyconvx
+import pyconvx.filters
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -135,3 +138,56 @@ def test_examples_of_docstrings(name):
 
 def test_modules_are_found():
     assert {"pyconvx.ops.convolution", "pyconvx.estimators.classifier"} <= set(MODULES)
+
+
+# the part of the page, and the estimators whose parameters it describes; None is every other part
+PARAMETERS = DOCS / "guide" / "parameters.md"
+PARTS = {
+    "ImageScaler": (pyconvx.ImageScaler,),
+    "FilterBank": (pyconvx.filters.FilterBank,),
+    None: tuple(
+        value
+        for name, value in sorted(vars(pyconvx).items())
+        if isinstance(value, type) and issubclass(value, BaseEstimator) and name != "ImageScaler"
+    ),
+}
+DEFAULT = re.compile(r"Default: `([^`]+)`(?: \((?:`(\w+)`: `([^`]+)`|`(\w+)` only)\))?\. ")
+
+
+def described_parameters():
+    """(part, parameter, body) of each section of the page of parameters."""
+    part = None
+    for section in re.split(r"^(?=##)", PARAMETERS.read_text(), flags=re.MULTILINE):
+        title, _, body = section.partition("\n")
+        if title.startswith("### "):
+            yield part, title[4:], body.strip()
+        elif title.startswith("## "):
+            part = title[3:] if title[3:] in PARTS else None
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_parameter_has_a_section_and_every_section_a_parameter(part):
+    described = [name for found, name, _ in described_parameters() if found == part]
+    assert len(described) == len(set(described))
+    assert set(described) == {name for kind in PARTS[part] for name in kind().get_params(deep=False)}
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "body"), [pytest.param(*s, id=f"{s[0] or 'network'}-{s[1]}") for s in described_parameters()]
+)
+def test_sections_of_parameters_are_short_and_name_the_defaults(part, name, body):
+    assert 2 <= len(body.splitlines()) <= 6
+    match = DEFAULT.match(" ".join(body.split()))
+    assert match is not None, "a section begins with: Default: `value`."
+    default, other, others_default, only = match.groups()
+    for kind in PARTS[part]:
+        params = kind().get_params(deep=False)
+        if only is not None:
+            assert (kind.__name__ == only) == (name in params)
+        if name in params:
+            expected = others_default if kind.__name__ == other else default
+            assert params[name] == ast.literal_eval(expected), kind.__name__
+
+
+def test_all_estimators_are_described():
+    assert pyconvx.CNNClassifier in PARTS[None]
