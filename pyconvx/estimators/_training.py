@@ -15,7 +15,7 @@ from pyconvx.estimators._predictions import FittedClassifier
 from pyconvx.estimators._targets import Codes, Validation, encode, hold_out
 from pyconvx.estimators.checkpoint import CheckpointWriter
 from pyconvx.training import Trainer, TrainingData, TrainingOptions
-from pyconvx.training.trainer import Epoch
+from pyconvx.training.epoch import Epoch
 
 
 class TrainedClassifier(FittedClassifier):

@@ -2,12 +2,16 @@
 
 batches     sources of samples: arrays in whatever memory they are, handed out as batches
 state       what goes on from epoch to epoch and from call to call: counters, curves, the solver's slots
+options     numbers that steer the loop
+epoch       what is known at the end of an epoch
 batch_pass  forward, loss and backward for batches of one size
 trainer     the loop
 """
 
 from pyconvx.training.batches import ArraySource, TrainingData
+from pyconvx.training.epoch import Epoch
+from pyconvx.training.options import TrainingOptions
 from pyconvx.training.state import BestWeights, TrainingState
-from pyconvx.training.trainer import Trainer, TrainingOptions
+from pyconvx.training.trainer import Trainer
 
-__all__ = ["ArraySource", "BestWeights", "Trainer", "TrainingData", "TrainingOptions", "TrainingState"]
+__all__ = ["ArraySource", "BestWeights", "Epoch", "Trainer", "TrainingData", "TrainingOptions", "TrainingState"]

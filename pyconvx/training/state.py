@@ -1,4 +1,4 @@
-"""What training carries from epoch to epoch, and from one call of fit or partial_fit to the next."""
+"""What training carries from one epoch to the next, and from one call of fit or partial_fit to the next."""
 
 from dataclasses import dataclass, field, replace
 
@@ -24,11 +24,11 @@ class TrainingState:
     Parameters
     ----------
     seed : int
-        Key of everything random.
+        Key of all random numbers.
     slots : array of shape (slots, n)
         The solver's memory.
     solver : str
-        Whose memory it is.
+        Name of the solver that the memory belongs to.
     """
 
     seed: int
@@ -46,17 +46,17 @@ class TrainingState:
     best: BestWeights | None = None
 
     def copy(self) -> "TrainingState":
-        """Return what `restore` takes; the best weights, which nothing writes, are shared."""
+        """Return a copy for `restore`; the best weights are shared, because nothing writes to them."""
         lists = {"loss_curve": list(self.loss_curve), "validation_scores": list(self.validation_scores)}
         return replace(self, slots=self.slots.copy(), **lists)  # type: ignore[arg-type]
 
-    def restore(self, kept: "TrainingState") -> None:
-        """Be as at the time of a copy, in the same arrays."""
-        self.slots[:] = kept.slots
-        vars(self).update(vars(kept) | {"slots": self.slots})
+    def restore(self, copy: "TrainingState") -> None:
+        """Become what the state was when it was copied, in the same arrays."""
+        self.slots[:] = copy.slots
+        vars(self).update(vars(copy) | {"slots": self.slots})
 
     def adopt(self, solver: Solver, n: int) -> None:
-        """Make the memory fit a solver: anew where it was another's, a copy where it cannot be written."""
+        """Make the memory fit a solver: new if it was another solver's, a copy if it is read-only."""
         kind = type(unguarded(solver)).__qualname__
         if self.solver not in ("", kind):
             self.slots, self.step = np.zeros((solver.slots, n), self.slots.dtype), 0
@@ -65,14 +65,14 @@ class TrainingState:
         self.solver = kind
 
     def record_loss(self, loss: float, tol: float, counts: bool) -> None:
-        """Add an epoch's loss; where it `counts`, it decides whether training still improves."""
+        """Add an epoch's loss; if it `counts`, it decides whether training still improves."""
         self.loss_curve.append(loss)
         if counts:
             self.no_improvement = self.no_improvement + 1 if loss > self.best_loss - tol else 0
         self.best_loss = min(self.best_loss, loss)
 
     def record_score(self, score: float, tol: float, counts: bool) -> bool:
-        """Add an epoch's validation score; True where it is the best so far."""
+        """Add an epoch's validation score; return whether it is the best so far."""
         self.validation_scores.append(score)
         if counts:
             self.no_improvement = self.no_improvement + 1 if score < self.best_score + tol else 0

@@ -1,15 +1,14 @@
-"""The training loop: epochs of batches, forward, backward, a solver step.
+"""The training loop: epochs of batches, each with forward, backward and a step of the solver.
 
-Objective of a batch, as in scikit-learn's MLP: ``(sum of w * loss + alpha / 2 * sum of squared kernel
-weights) / sum of w``. Whatever interrupts an epoch, the network is left as the last whole epoch left it.
+The objective of a batch is that of scikit-learn's MLP: ``(sum of w * loss + alpha / 2 * sum of squared kernel
+weights) / sum of w``. If anything interrupts an epoch, the network is left as the last whole epoch left it.
 """
 
 import math
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,37 +26,14 @@ from pyconvx.schedules import Progress, Schedule
 from pyconvx.solvers import Solver
 from pyconvx.training.batch_pass import BatchPass
 from pyconvx.training.batches import TrainingData
+from pyconvx.training.epoch import Epoch
+from pyconvx.training.options import TrainingOptions
 from pyconvx.training.state import BestWeights, TrainingState
 
-# A stalled run whose rate is this small ends, as in scikit-learn's MLP.
+# If nothing improves and the rate is this small, training ends, as in scikit-learn's MLP.
 _SMALLEST_RATE = 1e-6
-# Samples that each epoch's weights are tried on; weights too large spoil the outputs of any.
+# Samples that each epoch's weights are tried on; weights that are too large spoil the outputs of any sample.
 _TRIED = 16
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """Numbers that steer the loop; meanings as in `CNNClassifier`."""
-
-    batch_size: int = 128
-    alpha: float = 1e-4
-    learning_rate_init: float = 1e-3
-    shuffle: bool = True
-    tol: float = 1e-4
-    n_iter_no_change: int = 10
-    early_stopping: bool = False
-    n_threads: int = 1
-    verbose: bool = False
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What is told at the end of an epoch."""
-
-    number: int
-    loss: float
-    score: float | None
-    samples_per_second: float
 
 
 class Trainer:
@@ -68,7 +44,7 @@ class Trainer:
     network : Network
     loss, solver, schedule : plugins
     state : TrainingState
-        Continued, and changed in place.
+        Where training goes on; changed in place.
     options : TrainingOptions
     data : TrainingData
     """
@@ -111,20 +87,20 @@ class Trainer:
         Parameters
         ----------
         score : callable, optional
-            Validation score of the network as it is, greater is better; asked after every epoch.
+            Returns the validation score of the network, greater is better; called after every epoch.
         after_epoch : callable, optional
-            Told of every epoch; True stops.
+            Gets every finished epoch; training stops if it returns True.
         already : int, default=0
             Epochs of the `max_epochs` that were run before.
         reached : callable, optional
-            Told last of all at the end of an epoch: how many there were, and whether training ends early.
+            Called at the very end of an epoch, with the number of epochs so far and whether training ends early.
 
         Returns
         -------
         epochs : int
-            How many there were.
+            Number of epochs so far.
         stopped : bool
-            Whether training ended before they were used up.
+            Whether training ended early.
 
         Raises
         ------
@@ -133,10 +109,10 @@ class Trainer:
         """
         self.max_epochs = max_epochs
         for done in range(already + 1, max_epochs + 1):
-            told, stalled = self._whole_epoch(done, score)
+            epoch, stalled = self._whole_epoch(done, score)
             if self.options.verbose:
-                print(_line(told, max_epochs), flush=True)
-            stopped = (after_epoch is not None and after_epoch(told)) or stalled
+                print(epoch.line(max_epochs), flush=True)
+            stopped = (after_epoch is not None and after_epoch(epoch)) or stalled
             if reached is not None:
                 reached(done, stopped)
             if stopped:
@@ -144,7 +120,7 @@ class Trainer:
         return max_epochs, False
 
     def _stalled(self) -> bool:
-        """Whether training ends for want of improvement; a schedule may lower the rate instead."""
+        """Return whether training ends because nothing improves; a schedule may lower the rate instead."""
         if self.state.no_improvement <= self.options.n_iter_no_change:
             return False
         before = self._rate(0.0)
@@ -155,7 +131,7 @@ class Trainer:
         return False
 
     def _rate(self, share: float) -> float:
-        """Learning rate of the step that follows, `share` of the way through the epoch."""
+        """Return the learning rate of the next step, `share` of the way through the epoch."""
         state = self.state
         progress = Progress(
             step=state.step,
@@ -167,7 +143,7 @@ class Trainer:
         return self.options.learning_rate_init * self.schedule.factor(progress)
 
     def _whole_epoch(self, number: int, score: Callable[[], float] | None) -> tuple[Epoch, bool]:
-        """Train, score and record one epoch, or none: whatever is raised, all stands as before it."""
+        """Train, score and record one epoch; if anything is raised, everything is as it was before."""
         network, state = self.network, self.state
         before, weights, statistics = state.copy(), network.buffer.copy(), network.state_buffer.copy()
 
@@ -182,9 +158,9 @@ class Trainer:
             speed = len(self.data) / max(time.perf_counter() - started, 1e-9)
             state.epoch += 1
             state.samples_seen += len(self.data)
-            told = Epoch(number, value, None if score is None else score(), speed)
-            self._record(told)
-            return told, self._stalled()
+            epoch = Epoch(number, value, None if score is None else score(), speed)
+            self._record(epoch)
+            return epoch, self._stalled()
         except BaseException:
             try:
                 restore()
@@ -193,7 +169,7 @@ class Trainer:
             raise
 
     def _check_finite(self) -> None:
-        """Refuse an epoch that left numbers too large to train on with, or to predict with."""
+        """Raise DivergenceError if the epoch left numbers too large to go on training or to predict with."""
         network, threads = self.network, self.options.n_threads
 
         def check(what: str, numbers: FloatArray) -> None:
@@ -218,7 +194,7 @@ class Trainer:
             state.best = BestWeights(self.network.buffer.copy(), self.network.state_buffer.copy())
 
     def _epoch(self) -> float:
-        """Mean of the objective over the batches of one epoch."""
+        """Train one epoch; return the mean of the objective over its batches."""
         order = self._order()
         size = self.options.batch_size
         total, weight = 0.0, 0.0
@@ -230,7 +206,7 @@ class Trainer:
         return total / weight
 
     def _order(self) -> npt.NDArray[np.int64]:
-        """Positions in the order of this epoch, from the seed and the epoch's number alone."""
+        """Return the order of the rows in this epoch; it depends on the seed and the epoch's number alone."""
         if not self.options.shuffle:
             return np.arange(len(self.data), dtype=np.int64)
         key = random.key(self.state.seed, zlib.crc32(b"shuffle"), self.state.epoch, 0)
@@ -257,16 +233,19 @@ class Trainer:
 
     def _record_pass(self, size: int) -> BatchPass:
         """Make the pass for batches of so many rows."""
-        record = partial(
-            BatchPass, self.network, self.loss, self.data, size, self._named, self._memory, self._randomness,
-            self.options.n_threads,
-        )  # fmt: skip
+
+        def record() -> BatchPass:
+            return BatchPass(
+                self.network, self.loss, self.data, size, self._named, self._memory, self._randomness,
+                self.options.n_threads,
+            )  # fmt: skip
+
         record()  # finds out how much memory is needed; the second one gets it in one piece
         made = self._passes[size] = record()
         return made
 
     def _decay(self, weight: float) -> float:
-        """Add the penalty's gradient; returns its share of the objective."""
+        """Add the gradient of the L2 penalty; return the penalty's part of the objective."""
         alpha, n = self.options.alpha, self.network.n_weights
         if not alpha:
             return 0.0
@@ -275,6 +254,7 @@ class Trainer:
         return 0.5 * alpha * squares / weight
 
     def _divergence(self, what: str, value: float) -> DivergenceError:
+        """Return the error that says what became of which value, and what to try."""
         epoch = self.state.epoch
         kept = f"the weights after epoch {epoch}" if epoch else "the initial weights"
         return DivergenceError(
@@ -282,13 +262,3 @@ class Trainer:
             f"{self._rate(0.0):.3g}; {kept} are kept. Try a smaller learning_rate_init, scaled inputs, "
             "or batch_norm=True"
         )
-
-
-def _line(epoch: Epoch, max_epochs: int) -> str:
-    """One line of verbose output."""
-    width = len(str(max_epochs))
-    score = "" if epoch.score is None else f"  score {epoch.score:.4f}"
-    return (
-        f"epoch {epoch.number:>{width}}/{max_epochs}  loss {epoch.loss:.5f}{score}  "
-        f"{epoch.samples_per_second:,.0f} images/s"
-    )

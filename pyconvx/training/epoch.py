@@ -1,0 +1,33 @@
+"""What is known at the end of an epoch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A finished epoch.
+
+    Parameters
+    ----------
+    number : int
+        From 1, in this call.
+    loss : float
+        Mean of the objective over the batches.
+    score : float or None
+        Validation score, None without validation data.
+    samples_per_second : float
+    """
+
+    number: int
+    loss: float
+    score: float | None
+    samples_per_second: float
+
+    def line(self, max_epochs: int) -> str:
+        """Return a line of verbose output."""
+        width = len(str(max_epochs))
+        score = "" if self.score is None else f"  score {self.score:.4f}"
+        return (
+            f"epoch {self.number:>{width}}/{max_epochs}  loss {self.loss:.5f}{score}  "
+            f"{self.samples_per_second:,.0f} images/s"
+        )

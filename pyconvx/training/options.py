@@ -1,0 +1,18 @@
+"""Numbers that steer the training loop."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Numbers that steer the training loop; the estimators' parameters of these names explain them."""
+
+    batch_size: int = 128
+    alpha: float = 1e-4
+    learning_rate_init: float = 1e-3
+    shuffle: bool = True
+    tol: float = 1e-4
+    n_iter_no_change: int = 10
+    early_stopping: bool = False
+    n_threads: int = 1
+    verbose: bool = False
