@@ -5,16 +5,19 @@ image_scaler  ImageScaler
 predictor     CompiledPredictor
 loading       load
 checkpoint    Checkpoint: a fit that goes on where it was cut off
-_base         what it shares with other estimators to come: data in, network, outputs in batches
-_predictions  what a fitted classifier gives: labels, probabilities, a file of itself
-_training     how the network is trained
-_parameters   tests of constructor parameters, in scikit-learn's words
-_rules        which tests CNNClassifier's parameters have to pass
-_stack        layers, solver and schedule from constructor parameters
-_images       X as images
-_targets      y, sample weights, validation data
-_saving       what a classifier keeps in a file
-_callbacks    scikit-learn's callbacks, or nothing where it has none yet
+base          BaseCNN: what every estimator around a network is, built up in steps:
+fitted          the network, data in, outputs, a file of it
+inspected       the output of any layer, the table of layers
+fitting         how the network is trained
+targets/      one object per kind of y: classes, values
+parameters/   the constructor's common parameters
+declaration   how parameters are declared
+constraints   rules of parameters, in scikit-learn's words
+architecture  layers, solver and schedule from constructor parameters
+samples       X as images or signals
+validation    data that are scored after each epoch
+saving        what an estimator keeps in a file
+callbacks     scikit-learn's callbacks, or nothing if it has none yet
 """
 
 from pyconvx.estimators.checkpoint import Checkpoint

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from pyconvx._core.types import Array
-from pyconvx.estimators import _parameters as rule
-from pyconvx.estimators._saving import restored, saved
-from pyconvx.estimators._targets import Validation
+from pyconvx.estimators import constraints as rule
+from pyconvx.estimators.saving import restored, saved
+from pyconvx.estimators.targets import Targets
+from pyconvx.estimators.validation import Validation
 from pyconvx.exceptions import CheckpointError, ModelFileError
 from pyconvx.persistence import StrPath, Writer, pack, read_file, unpack, write_file
 
@@ -24,7 +25,7 @@ try:
 except ImportError:  # no such locks on this system: two fits then may write one file, each as a whole
     fcntl = None  # type: ignore[assignment]
 
-# parameters that change nothing of what is learnt
+# parameters that do not change what is learnt
 _FREE = {"n_jobs", "verbose", "checkpoint", "resume"}
 
 
@@ -45,7 +46,7 @@ class Checkpoint:
 
 
 def is_checkpoint(value: Any) -> bool:
-    """Whether a parameter is a legal checkpoint."""
+    """Return whether a parameter is a legal checkpoint."""
     if not isinstance(value, Checkpoint):
         return False
     every = value.every
@@ -54,7 +55,7 @@ def is_checkpoint(value: Any) -> bool:
 
 
 class CheckpointWriter:
-    """Writes one fit's checkpoints; the path is its own while it is open.
+    """Writes one fit's checkpoints; no other fit gets the path while it is open.
 
     Parameters
     ----------
@@ -85,8 +86,8 @@ class CheckpointWriter:
     def __exit__(self, *error: object) -> None:
         _release(self._path, self._lock)
 
-    def resume(self, clf: Any, classes: Array) -> bool:
-        """Give a classifier of these classes what the checkpoint holds; False where there is none."""
+    def resume(self, estimator: Any, targets: Targets) -> bool:
+        """Give an estimator of these targets what the checkpoint holds; returns False if there is none."""
         where = os.fspath(self._path)
         try:
             data = read_file(self._path)
@@ -95,27 +96,31 @@ class CheckpointWriter:
         document, arrays = unpack(data, where)
         progress = document.get("progress") if isinstance(document, dict) else None
         if not isinstance(progress, dict) or set(progress) != {"fingerprint", "done", "stopped"}:
-            raise ModelFileError(f"{where}: it holds a classifier, but no checkpoint of a fit")
+            raise ModelFileError(f"{where}: it holds an estimator, but no checkpoint of a fit")
         _same_fit(where, progress["fingerprint"], self._fingerprint)
         try:
-            twin = restored({type(clf).__name__: type(clf)}, document, arrays)
+            before = restored({type(estimator).__name__: type(estimator)}, document, arrays)
         except ModelFileError as error:
             raise ModelFileError(f"{where}: {error}") from error
         if type(progress["done"]) is not int or progress["stopped"] not in (None, True, False):
             raise ModelFileError(f"{where}: damaged progress {progress['done']!r}, {progress['stopped']!r}")
-        if not np.array_equal(twin.classes_, classes):
-            raise ModelFileError(f"{where}: its classes are {str(twin.classes_)[:200]}, those of y {classes}")
-        clf.network_, clf._state, clf.classes_ = twin.network_, twin._state, twin.classes_
+        found = before._target_type.of(before)
+        if not targets.same_as(found):
+            raise ModelFileError(
+                f"{where}: its {targets.noun} are {found.shown()[:200]}, those of y {targets.shown()}"
+            )
+        estimator.network_, estimator._state = before.network_, before._state
+        vars(estimator).update(found.fitted())
         self.done, self.stopped = progress["done"], progress["stopped"]
         return True
 
-    def save(self, clf: Any, done: int, stopped: bool | None = None, *, now: bool = False) -> None:
-        """Write the checkpoint where it is due; training goes on where that fails."""
+    def save(self, estimator: Any, done: int, stopped: bool | None = None, *, now: bool = False) -> None:
+        """Write the checkpoint if it is due; training goes on if that fails."""
         self.done, self.stopped, self._pending = done, stopped, True
         due = self._every == "epoch" or time.monotonic() - self._written >= self._every
         if not (due or now):
             return
-        document, arrays = saved(clf)
+        document, arrays = saved(estimator)
         document["progress"] = {"fingerprint": self._fingerprint, "done": done, "stopped": stopped}
         try:
             write_file(self._path, pack(document, arrays))
@@ -128,17 +133,17 @@ class CheckpointWriter:
             )
         self._written, self._pending = time.monotonic(), False
 
-    def save_pending(self, clf: Any, done: int) -> None:
+    def save_pending(self, estimator: Any, done: int) -> None:
         """Write what an interrupted fit has reached, if that is `done` epochs and not written yet."""
         if self._pending and done == self.done:
-            self.save(clf, done, self.stopped, now=True)
+            self.save(estimator, done, self.stopped, now=True)
 
 
-def fingerprint_of(clf: Any, data: Sequence[Array], validation: Validation | None) -> Any:
-    """What two fits have in common that end alike: parameters, and a hash of the data."""
+def fingerprint_of(estimator: Any, data: Sequence[Array], validation: Validation | None) -> Any:
+    """Return what two fits have in common that end alike: parameters, and a hash of the data."""
     writer = Writer()
     parameters = {}
-    for name, value in clf.get_params(deep=False).items():
+    for name, value in estimator.get_params(deep=False).items():
         if name not in _FREE:
             parameters[name] = json.dumps(writer.write(value, name))
     digest = hashlib.sha256()
@@ -151,7 +156,7 @@ def fingerprint_of(clf: Any, data: Sequence[Array], validation: Validation | Non
 
 
 def _add(digest: Any, array: Array) -> None:
-    """Kind, shape and numbers of an array, a piece at a time."""
+    """Hash kind, shape and numbers of an array, a piece at a time."""
     digest.update(f"{array.dtype.str} {array.shape} ".encode())
     if array.dtype.kind == "O":
         digest.update(repr(array.tolist()).encode())
@@ -184,7 +189,7 @@ def _lock_of(path: Path) -> Path:
 
 
 def _locked(path: Path) -> int:
-    """Descriptor of a lock that ends with the process; CheckpointError where another fit holds it."""
+    """Return the descriptor of a lock that ends with the process; CheckpointError if another fit holds it."""
     lock = _lock_of(path)
     while True:
         try:

@@ -3,41 +3,38 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from pyconvx._core.types import Array, FloatArray
-from pyconvx.estimators import _images
-from pyconvx.estimators import _parameters as rule
+from pyconvx.estimators import constraints as rule
+from pyconvx.estimators import samples
+from pyconvx.estimators.declaration import estimator, parameter, rules_of
+from pyconvx.estimators.parameters import SampleLayout
 
 _CHUNK = 1 << 22  # numbers that are cast to double at a time
 
-_RULES = {"with_mean": rule.boolean, "with_std": rule.boolean}
 
-
-class ImageScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+@estimator
+class ImageScaler(OneToOneFeatureMixin, TransformerMixin, SampleLayout):
     """Give each channel mean 0 and standard deviation 1.
 
     Parameters
     ----------
-    with_mean, with_std : bool, default=True
-        Whether to subtract the mean, and to divide by the standard deviation.
-    image_shape : (H, W) or (H, W, C), default=None
-        Says that 2-D X holds flattened images; without it all columns are one channel.
-    data_format : {"channels_last", "channels_first"}, default="channels_last"
+    {parameters}
 
     Attributes
     ----------
     mean_, scale_ : float64 arrays of shape (C,)
         Of the training images, over all pixels; the scale of a constant channel is 1.
     n_features_in_ : int
-    input_shape_ : (H, W, C)
+    input_shape_ : (H, W, C), or (length, channels) for signals
 
     Notes
     -----
     float64 images stay float64, everything else becomes float32; uint8 images are not divided by 255
-    first, the standard deviation does that. A constant per-channel factor is all it is: pixels keep their
-    relation to one another, other than with StandardScaler on flattened images.
+    first, since the standard deviation does that. All pixels of a channel are scaled by one factor, so they keep
+    their relation to one another; StandardScaler on flattened images scales each pixel by its own.
 
     Examples
     --------
@@ -49,18 +46,12 @@ class ImageScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ((20, 8, 8, 3), True, True)
     """
 
-    def __init__(
-        self,
-        *,
-        with_mean: bool = True,
-        with_std: bool = True,
-        image_shape: Any = None,
-        data_format: str = "channels_last",
-    ) -> None:
-        self.with_mean = with_mean
-        self.with_std = with_std
-        self.image_shape = image_shape
-        self.data_format = data_format
+    with_mean: bool = parameter(
+        default=True, rule=rule.boolean, kind="bool", text="Whether to subtract the mean of each channel."
+    )
+    with_std: bool = parameter(
+        default=True, rule=rule.boolean, kind="bool", text="Whether to divide by the standard deviation."
+    )
 
     def fit(self, X: Any, y: Any = None) -> "ImageScaler":
         """Measure the channels.
@@ -68,6 +59,7 @@ class ImageScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, H, W, C), (n, H, W) or (n, features)
+            With ``spatial_dims=1`` (n, length, channels) or (n, length).
         y : ignored
 
         Returns
@@ -79,10 +71,10 @@ class ImageScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError, TypeError
             If X or a parameter is not legal.
         """
-        rule.check_parameters(self, self.get_params(deep=False), _RULES | _images.SHAPE_RULES)
-        images = _images.check_images(self, X, reset=True)
-        self.input_shape_ = _images.first_shape(self, images)
-        C = self.input_shape_[2]
+        rule.check_parameters(self, self.get_params(deep=False), rules_of(type(self)))
+        images = samples.check_samples(self, X, reset=True)
+        self.input_shape_ = samples.first_shape(self, images)
+        C = self.input_shape_[-1]
         count = images.size // C
         total, squares = np.zeros(C), np.zeros(C)
         for part in self._parts(images):
@@ -107,27 +99,27 @@ class ImageScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self._mapped(X, lambda part: part * self.scale_[:, None] + self.mean_[:, None])
 
     def _mapped(self, X: Any, function: Any) -> FloatArray:
-        images = _images.check_images(self, X, reset=False)
-        _images.check_same_shape(self, images)
-        out: FloatArray = np.empty(images.shape, _images.computing_dtype(None, images))
+        images = samples.check_samples(self, X, reset=False)
+        samples.check_same_shape(self, images)
+        out: FloatArray = np.empty(images.shape, samples.computing_dtype(None, images))
         for part in self._parts(images):
             self._by_channel(out[part])[...] = function(self._by_channel(images[part]).astype(np.float64))
         return out
 
     def _parts(self, images: Array) -> list[slice]:
-        """Rows in pieces of bounded size."""
+        """Return rows in pieces of bounded size."""
         rows = max(1, _CHUNK // max(1, images[0].size))
         return [slice(start, start + rows) for start in range(0, len(images), rows)]
 
     def _by_channel(self, images: Array) -> Array:
-        """Images as (n, C, pixels), a view where the memory allows it."""
-        C = self.input_shape_[2]
+        """Return images as (n, C, pixels), without a copy if memory allows it."""
+        C = self.input_shape_[-1]
         if self.data_format == "channels_first":
             return images.reshape(len(images), C, -1)
         return np.moveaxis(images.reshape(len(images), -1, C), 2, 1)
 
     def __sklearn_tags__(self) -> Any:
-        """2-D, and images of three or four axes."""
+        """Say that X is 2-D, or samples of three or four axes."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32", "float64"]

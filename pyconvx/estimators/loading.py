@@ -1,18 +1,19 @@
-"""load: a fitted classifier from the file that `CNNClassifier.save` wrote."""
+"""load: a fitted estimator from the file that its `save` wrote."""
 
+import importlib
 import os
+from typing import Any
 
-from pyconvx.estimators._saving import restored
-from pyconvx.estimators.classifier import CNNClassifier
+from pyconvx.estimators.base import BaseCNN
+from pyconvx.estimators.saving import restored
 from pyconvx.exceptions import ModelFileError, PluginError
 from pyconvx.persistence import StrPath, read_file, unpack
 
-_KINDS = {"CNNClassifier": CNNClassifier}
 _LONGEST_TEXT = 2000  # characters of an error, which may quote the file
 
 
-def load(path: StrPath) -> CNNClassifier:
-    """Read a fitted classifier that ``save`` wrote.
+def load(path: StrPath) -> Any:
+    """Read a fitted estimator that ``save`` wrote.
 
     Parameters
     ----------
@@ -20,8 +21,8 @@ def load(path: StrPath) -> CNNClassifier:
 
     Returns
     -------
-    CNNClassifier
-        It predicts, and trains on, as the saved one did.
+    estimator
+        Of the class that was saved, such as `CNNClassifier`. It predicts, and trains on, as the saved one did.
 
     Raises
     ------
@@ -40,8 +41,15 @@ def load(path: StrPath) -> CNNClassifier:
     where = os.fspath(path)
     document, arrays = unpack(read_file(path), where)
     try:
-        return restored(_KINDS, document, arrays)  # type: ignore[no-any-return]
+        return restored(_kinds(), document, arrays)
     except PluginError as error:
         raise PluginError(f"{where}: {str(error)[:_LONGEST_TEXT]}") from error
     except (ModelFileError, ValueError) as error:
         raise ModelFileError(f"{where}: {str(error)[:_LONGEST_TEXT]}") from error
+
+
+def _kinds() -> dict[str, type[BaseCNN]]:
+    """Return the estimators that a file may hold: those of this package, by name."""
+    package = importlib.import_module("pyconvx.estimators")
+    found = {name: getattr(package, name) for name in package.__all__}
+    return {name: kind for name, kind in found.items() if isinstance(kind, type) and issubclass(kind, BaseCNN)}

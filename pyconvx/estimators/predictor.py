@@ -1,4 +1,4 @@
-"""A fitted classifier compiled for predicting again and again: no checks, no copies, no memory to find."""
+"""A fitted estimator compiled for predicting again and again: no checks, no copies, no memory to find."""
 
 import math
 import threading
@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from pyconvx._core.arrays import refuse_odd_array
-from pyconvx._core.types import Array, FloatArray
+from pyconvx._core.types import Array, FloatArray, Shape
+from pyconvx.estimators.targets import Targets
 from pyconvx.network import CompiledNetwork
 from pyconvx.training import ArraySource
 
 
 def batch_outputs(predictor: CompiledNetwork, images: FloatArray) -> FloatArray:
-    """Outputs of a network for one batch, in its precision and order of axes."""
+    """Return the outputs of a network for one batch, in its precision and order of axes."""
     program, x, y = predictor.program(len(images))
     np.copyto(x, images.reshape(x.shape))
     program.run()
@@ -21,7 +22,7 @@ def batch_outputs(predictor: CompiledNetwork, images: FloatArray) -> FloatArray:
 
 
 def network_outputs(predictor: CompiledNetwork, samples: ArraySource) -> FloatArray:
-    """Outputs of a network for all samples, a batch at a time."""
+    """Return the outputs of a network for all samples, a batch at a time."""
     outputs = np.empty((len(samples), *predictor.output_shape), predictor.dtype)
     for start in range(0, len(samples), predictor.rows):
         rows = min(predictor.rows, len(samples) - start)
@@ -33,43 +34,45 @@ def network_outputs(predictor: CompiledNetwork, samples: ArraySource) -> FloatAr
 
 
 class CompiledPredictor:
-    """Probabilities of the classes of images; what `CNNClassifier.compile_predictor` returns.
+    """Probabilities of classes, or predicted numbers; what an estimator's `compile_predictor` returns.
 
-    It keeps the parameters that the classifier had: fitting further does not change it. Calls from several
+    It keeps the parameters that the estimator had: fitting further does not change it. Calls from several
     threads take turns.
 
     Attributes
     ----------
-    input_shape : (H, W, C) or (C, H, W)
-        Of one image, in the classifier's order.
+    input_shape : (H, W, C) or (C, H, W); (length, channels) or (channels, length)
+        Of one sample, in the estimator's order.
     classes_ : array
-        Labels, in the order of the columns.
+        Of a classifier: labels, in the order of the columns.
     """
 
     def __init__(
         self,
         predictor: CompiledNetwork,
         loss: Any,
-        classes: Array,
-        input_shape: tuple[int, ...],
+        targets: Targets,
+        input_shape: Shape,
         *,
         uint8: bool,
         first: bool,
     ) -> None:
-        self.classes_, self.input_shape = classes, input_shape
-        self._predictor, self._loss, self._uint8, self._first = predictor, loss, uint8, first
+        vars(self).update(targets.fitted())
+        self.input_shape = input_shape
+        self._predictor, self._loss, self._targets = predictor, loss, targets
+        self._uint8, self._first = uint8, first
         flat = (math.prod(input_shape),)
-        grey = tuple(size for i, size in enumerate(input_shape) if i != (0 if first else 2))
-        self._shapes = {input_shape, flat} | ({grey} if flat[0] == math.prod(grey) else set())
+        space = input_shape[1:] if first else input_shape[:-1]
+        self._shapes = {input_shape, flat} | ({space} if flat[0] == math.prod(space) else set())
         self._lock = threading.Lock()
 
     def __call__(self, X: Array) -> FloatArray:
-        """Probabilities, shape (n, n_classes), in the network's precision.
+        """Return probabilities, of shape (n, n_classes), or numbers in the form of y, in the network's precision.
 
         Parameters
         ----------
         X : ndarray of shape (n, *input_shape), (n, features), or without the axis of a single channel
-            uint8 where the classifier was fitted to uint8, else numbers. Their values are not checked.
+            uint8 if the estimator was fitted to uint8, otherwise numbers. Their values are not checked.
 
         Raises
         ------
@@ -82,16 +85,17 @@ class CompiledPredictor:
         if not isinstance(X, np.ndarray) or X.shape[1:] not in self._shapes:
             raise ValueError(f"expected an array of shape (n, {self.input_shape}), got {np.shape(X)}")
         if X.dtype.kind not in "uif" or (X.dtype == np.uint8) != self._uint8:
-            kind = "uint8 images" if self._uint8 else "numbers other than uint8"
-            raise ValueError(f"the classifier was fitted to {kind}, got {X.dtype}")
+            samples = "images" if len(self.input_shape) == 3 else "signals"
+            kind = f"uint8 {samples}" if self._uint8 else "numbers other than uint8"
+            raise ValueError(f"the estimator was fitted to {kind}, got {X.dtype}")
         network = self._predictor
         with self._lock:
             if X.dtype == network.dtype and not self._first and 0 < len(X) <= network.rows:
                 outputs = batch_outputs(network, X)  # a few microseconds less, which shows with single images
             else:
-                samples = ArraySource(X, network.input_shape, channels_first=self._first)
-                outputs = network_outputs(network, samples)
-        return np.asarray(self._loss.predictions(outputs))
+                source = ArraySource(X, network.input_shape, channels_first=self._first)
+                outputs = network_outputs(network, source)
+        return self._targets.present(np.asarray(self._loss.predictions(outputs)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_lock"}

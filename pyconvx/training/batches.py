@@ -1,7 +1,7 @@
-"""Images as they lie in memory, read a batch at a time.
+"""Samples as they lie in memory, read a batch at a time.
 
-The whole array is never copied: any strides, byte order, memory map or channel order will do. uint8 images
-stay uint8 and are scaled by 1/255 as batches are drawn.
+The whole array is never copied: any strides, byte order, memory map or channel order will do. uint8 stays uint8
+and is scaled by 1/255 as batches are drawn.
 """
 
 import math
@@ -19,37 +19,37 @@ _DIRECT = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 
 
 class ArraySource:
-    """Rows of an array as images.
+    """Rows of an array as samples.
 
     Parameters
     ----------
     X : array of shape (n, ...)
-        Numbers of any real dtype; each row holds the numbers of one image.
-    shape : (H, W, C)
-        Of one image.
+        Numbers of any real dtype; each row holds the numbers of one sample.
+    shape : (*space, C)
+        Of one sample: (H, W, C) for images, (L, C) for signals.
     channels_first : bool
-        Whether rows are ordered (C, H, W).
+        Whether rows are ordered (C, *space).
     """
 
     def __init__(self, X: Array, shape: Shape, *, channels_first: bool = False) -> None:
         if math.prod(X.shape[1:]) != math.prod(shape):
-            raise ValueError(f"rows of shape {X.shape[1:]} hold no images of shape {shape}")
+            raise ValueError(f"rows of shape {X.shape[1:]} hold no samples of shape {shape}")
         self.X = X
         self.shape = shape
         self.channels_first = channels_first
         self.scale = 1.0 / 255.0 if X.dtype == np.uint8 else 1.0
         direct = X.flags.c_contiguous and X.flags.aligned and X.dtype in _DIRECT and X.dtype.isnative
-        reorder = channels_first and shape[2] > 1 and shape[0] * shape[1] > 1
+        reorder = channels_first and shape[-1] > 1 and math.prod(shape[:-1]) > 1
         self._rows = X.reshape(len(X), math.prod(shape)) if direct and not reorder else None
 
     def __len__(self) -> int:
         return len(self.X)
 
     def take(self, index: npt.NDArray[np.int64], out: FloatArray, n_threads: int = 1) -> None:
-        """Write the images of these rows to `out` (B, H, W, C), in its dtype, scaled."""
-        check_array("out", out, FLOATS, 4, written=True)
+        """Write the samples of these rows to `out` (B, *space, C), in its dtype, scaled."""
+        check_array("out", out, FLOATS, 1 + len(self.shape), written=True)
         if out.shape != (len(index), *self.shape):  # the kernel does not look
-            raise ValueError(f"{len(index)} images of shape {self.shape} do not fit into {out.shape}")
+            raise ValueError(f"{len(index)} samples of shape {self.shape} do not fit into {out.shape}")
         rows = self._rows
         if rows is None:
             rows = self._ordered(index, out.dtype)
@@ -58,15 +58,15 @@ class ArraySource:
 
     def _ordered(self, index: npt.NDArray[np.int64], dtype: npt.DTypeLike) -> Array:
         """The rows copied into channels-last order, in a dtype that the kernel reads."""
-        H, W, C = self.shape
+        *space, C = self.shape
         outside = np.flatnonzero((index < 0) | (index >= len(self)))
         if len(outside):
             raise ValueError(f"rows must be from 0 to {len(self) - 1}, got {index[outside[0]]} at {outside[0]}")
-        images = self.X[index]
+        samples = self.X[index]
         if self.channels_first:
-            images = images.reshape(len(index), C, H, W).transpose(0, 2, 3, 1)
-        native = images.dtype.newbyteorder("=")
-        return np.ascontiguousarray(images, native if native in _DIRECT else dtype).reshape(len(index), -1)
+            samples = np.moveaxis(samples.reshape(len(index), C, *space), 1, -1)
+        native = samples.dtype.newbyteorder("=")
+        return np.ascontiguousarray(samples, native if native in _DIRECT else dtype).reshape(len(index), -1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from sklearn.preprocessing import FunctionTransformer
 from small import fitted, images, quick, weights_of
 
 from pyconvx import DivergenceError
-from pyconvx.estimators._callbacks import FitTask
+from pyconvx.estimators.callbacks import FitTask
 
 X, Y = images()
 THERE = importlib.util.find_spec("sklearn.callback") is not None

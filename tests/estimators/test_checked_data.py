@@ -6,23 +6,25 @@ import pytest
 import scipy.sparse as sp
 from small import images, quick
 
-from pyconvx.estimators import _images, _targets
+from pyconvx.estimators import samples
+from pyconvx.estimators.targets import ClassTargets, check_weights
+from pyconvx.estimators.targets.classes import with_class_weight
 
 X, Y = images(n=6)
 
 
 def test_orders_of_axes():
-    assert _images.channels_last((4, 5), "channels_first") == (4, 5, 1)
-    assert _images.channels_last((4, 5), "channels_last") == (4, 5, 1)
-    assert _images.channels_last((3, 4, 5), "channels_first") == (4, 5, 3)
-    assert _images.channels_last((3, 4, 5), "channels_last") == (3, 4, 5)
-    assert _images.ordered((4, 5, 3), "channels_first") == (3, 4, 5)
-    assert _images.ordered((4, 5, 3), "channels_last") == (4, 5, 3)
+    assert samples.channels_last(quick(data_format="channels_first"), (4, 5)) == (4, 5, 1)
+    assert samples.channels_last(quick(data_format="channels_last"), (4, 5)) == (4, 5, 1)
+    assert samples.channels_last(quick(data_format="channels_first"), (3, 4, 5)) == (4, 5, 3)
+    assert samples.channels_last(quick(data_format="channels_last"), (3, 4, 5)) == (3, 4, 5)
+    assert samples.ordered(quick(data_format="channels_first"), (4, 5, 3)) == (3, 4, 5)
+    assert samples.ordered(quick(data_format="channels_last"), (4, 5, 3)) == (4, 5, 3)
 
 
 def test_shapes_that_fit_sees():
     def first(shape, **parameters):
-        return _images.first_shape(quick(**parameters), np.empty((2, *shape)))
+        return samples.first_shape(quick(**parameters), np.empty((2, *shape)))
 
     assert first((12,)) == (1, 12, 1)
     assert first((12,), image_shape=(3, 4)) == (3, 4, 1)
@@ -42,15 +44,15 @@ def test_shapes_that_fit_sees():
 def test_shapes_that_come_later():
     clf = quick(data_format="channels_first")
     clf.input_shape_ = (3, 4, 2)
-    _images.check_same_shape(clf, np.empty((5, 2, 3, 4)))
-    _images.check_same_shape(clf, np.empty((5, 99)))  # its count is validate_data's matter
+    samples.check_same_shape(clf, np.empty((5, 2, 3, 4)))
+    samples.check_same_shape(clf, np.empty((5, 99)))  # its count is validate_data's matter
     words = r"^X has images of shape \(3, 4, 2\), but CNNClassifier was fitted on images of shape \(2, 3, 4\)"
     with pytest.raises(ValueError, match=words):
-        _images.check_same_shape(clf, np.empty((5, 3, 4, 2)))
+        samples.check_same_shape(clf, np.empty((5, 3, 4, 2)))
     clf.input_shape_ = (3, 4, 1)
-    _images.check_same_shape(clf, np.empty((5, 3, 4)))
+    samples.check_same_shape(clf, np.empty((5, 3, 4)))
     with pytest.raises(ValueError, match=r"of shape \(4, 3\), but"):
-        _images.check_same_shape(clf, np.empty((5, 4, 3)))
+        samples.check_same_shape(clf, np.empty((5, 4, 3)))
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float64, bool, np.int16, np.float16])
@@ -58,30 +60,30 @@ def test_shapes_that_come_later():
 def test_arrays_keep_their_type_and_memory(kind, axes):
     data = np.ones((3, 4, 5, 1), kind)[{2: np.s_[:, :, 0, 0], 3: np.s_[..., 0], 4: ...}[axes]]
     clf = quick()
-    got = _images.check_images(clf, data, reset=True)
+    got = samples.check_samples(clf, data, reset=True)
     assert (got.dtype, got.shape) == (data.dtype, data.shape)
     assert np.shares_memory(got, data)
     assert clf.n_features_in_ == data[0].size
-    assert _images.check_images(clf, data.tolist(), reset=False).shape == data.shape
+    assert samples.check_samples(clf, data.tolist(), reset=False).shape == data.shape
 
 
 @pytest.mark.parametrize("axes", [2, 3, 4])
 def test_numbers_in_arrays_of_objects(axes):
-    got = _images.check_images(quick(), np.ones((3, 4, 5, 1)[:axes], object), reset=True)
+    got = samples.check_samples(quick(), np.ones((3, 4, 5, 1)[:axes], object), reset=True)
     assert got.dtype == np.float64
 
 
 def test_names_of_columns_come_and_go():
     clf = quick()
     frame = pd.DataFrame(np.ones((3, 4)), columns=list("abcd"))
-    assert _images.check_images(clf, frame, reset=True).shape == (3, 4)
+    assert samples.check_samples(clf, frame, reset=True).shape == (3, 4)
     assert clf.feature_names_in_.tolist() == list("abcd")
-    _images.check_images(clf, frame, reset=False)
+    samples.check_samples(clf, frame, reset=False)
     with pytest.raises(ValueError, match="feature names"):
-        _images.check_images(clf, frame.rename(columns={"a": "z"}), reset=False)
-    _images.check_images(clf, np.ones((3, 2, 2)), reset=False)
+        samples.check_samples(clf, frame.rename(columns={"a": "z"}), reset=False)
+    samples.check_samples(clf, np.ones((3, 2, 2)), reset=False)
     assert hasattr(clf, "feature_names_in_")
-    _images.check_images(clf, np.ones((3, 2, 2)), reset=True)
+    samples.check_samples(clf, np.ones((3, 2, 2)), reset=True)
     assert not hasattr(clf, "feature_names_in_")
     assert clf.n_features_in_ == 4
 
@@ -104,7 +106,7 @@ def test_arrays_that_are_refused(reset):
     }
     for words, data in refused.items():
         with pytest.raises((TypeError, ValueError), match=words):
-            _images.check_images(clf, data, reset=reset)
+            samples.check_samples(clf, data, reset=reset)
 
 
 def test_bytes_and_other_numbers():
@@ -114,11 +116,11 @@ def test_bytes_and_other_numbers():
         (False, np.int8, np.uint8, r"^CNNClassifier was fitted on Z that was not uint8, .* pass Z\.astype"),
     ):
         clf.scales_uint8_ = scales
-        _images.check_same_kind(clf, np.ones(1, good), "Z")
+        samples.check_same_kind(clf, np.ones(1, good), "Z")
         with pytest.raises(ValueError, match=words):
-            _images.check_same_kind(clf, np.ones(1, bad), "Z")
+            samples.check_same_kind(clf, np.ones(1, bad), "Z")
         with pytest.raises(ValueError, match=words.replace("Z", "X")):
-            _images.check_same_kind(clf, np.ones(1, bad))
+            samples.check_same_kind(clf, np.ones(1, bad))
 
 
 def test_precisions():
@@ -131,38 +133,38 @@ def test_precisions():
         ("i8", "f4"),
         ("?", "f4"),
     ):
-        assert _images.computing_dtype(None, np.ones(1, kind)) == np.dtype(expected)
-        assert _images.computing_dtype("float64", np.ones(1, kind)) == np.float64
-        assert _images.computing_dtype(np.float32, np.ones(1, kind)) == np.float32
+        assert samples.computing_dtype(None, np.ones(1, kind)) == np.dtype(expected)
+        assert samples.computing_dtype("float64", np.ones(1, kind)) == np.float64
+        assert samples.computing_dtype(np.float32, np.ones(1, kind)) == np.float32
 
 
 def test_what_a_precision_holds(monkeypatch):
     single, largest = np.dtype(np.float32), float(np.finfo(np.float32).max)
-    monkeypatch.setattr(_images, "_CHUNK", 4)  # numbers at a time: two rows here
+    monkeypatch.setattr(samples, "_CHUNK", 4)  # numbers at a time: two rows here
     for place in range(5):
         for value in (np.nextafter(largest, np.inf), -np.nextafter(largest, np.inf)):
             data = np.zeros((5, 2))
             data[place, 1] = largest
-            _images.check_cast(data, single)
+            samples.check_cast(data, single)
             data[place, 1] = value
             with pytest.raises(
                 ValueError, match=r"^Input X contains infinity or a value too large for dtype\('float32'\)"
             ):
-                _images.check_cast(data, single)
-            _images.check_cast(data, np.dtype(np.float64))
-    _images.check_cast(np.zeros((0, 2)), single)
-    _images.check_cast(np.full((2, 2), np.inf, np.float32), single)  # no narrower: was checked before
-    _images.check_cast(np.full((2, 2), 2**63, np.uint64), single)
+                samples.check_cast(data, single)
+            samples.check_cast(data, np.dtype(np.float64))
+    samples.check_cast(np.zeros((0, 2)), single)
+    samples.check_cast(np.full((2, 2), np.inf, np.float32), single)  # no narrower: was checked before
+    samples.check_cast(np.full((2, 2), 2**63, np.uint64), single)
     huge = np.dtype(np.longdouble)
     if huge.itemsize > 8:
         with pytest.raises(ValueError, match="too large"):
-            _images.check_cast(np.full((1, 1), np.longdouble("1e400")), np.dtype(np.float64))
+            samples.check_cast(np.full((1, 1), np.longdouble("1e400")), np.dtype(np.float64))
 
 
 def test_labels():
     clf = quick()
-    assert _targets.check_labels(clf, X, list(Y)).tolist() == Y.tolist()
-    assert _targets.check_labels(clf, X, np.array(list("abcabc"))).tolist() == list("abcabc")
+    assert ClassTargets.check(clf, X, list(Y)).tolist() == Y.tolist()
+    assert ClassTargets.check(clf, X, np.array(list("abcabc"))).tolist() == list("abcabc")
     refused = {
         "This CNNClassifier estimator requires y to be passed, but the target y is None": None,
         "inconsistent numbers of samples": Y[:-1],
@@ -172,29 +174,29 @@ def test_labels():
     }
     for words, labels in refused.items():
         with pytest.raises(ValueError, match=words):
-            _targets.check_labels(clf, X, labels)
+            ClassTargets.check(clf, X, labels)
     with pytest.warns(Warning, match="column-vector y"):
-        assert _targets.check_labels(clf, X, Y[:, None]).shape == (6,)
+        assert ClassTargets.check(clf, X, Y[:, None]).shape == (6,)
     with pytest.raises(TypeError, match=r"^labels must be uniformly strings or numbers, got \['int', 'str'\]"):
-        _targets.check_labels(clf, X, np.array([1, "a"] * 3, object))
+        ClassTargets.check(clf, X, np.array([1, "a"] * 3, object))
 
 
 def test_codes():
-    classes = np.array(["b", "c", "d"])
-    codes = _targets.encode(np.array(["d", "b", "d"]), classes)
+    targets = ClassTargets(np.array(["b", "c", "d"]))
+    codes = targets.encode(np.array(["d", "b", "d"]), np.float32)
     assert (codes.tolist(), codes.dtype) == ([2, 0, 2], np.int64)
     with pytest.raises(
         ValueError, match=r"^`y` has classes not in `self\.classes_`\. Unknown: \['a'\], known: \['b'"
     ):
-        _targets.encode(np.array(["a", "b"]), classes)
+        targets.encode(np.array(["a", "b"]), np.float32)
     with pytest.raises(ValueError, match=r"^`y_val` has classes not in"):
-        _targets.encode(np.array(["a", "b"]), classes, "y_val")
+        targets.encode(np.array(["a", "b"]), np.float32, "y_val")
 
 
 def test_weights():
-    assert _targets.check_weights(None, 3).tolist() == [1.0, 1.0, 1.0]
-    assert _targets.check_weights(2, 3).tolist() == [2.0, 2.0, 2.0]
-    got = _targets.check_weights(np.array([0, 1, 2], np.float32), 3)
+    assert check_weights(None, 3).tolist() == [1.0, 1.0, 1.0]
+    assert check_weights(2, 3).tolist() == [2.0, 2.0, 2.0]
+    got = check_weights(np.array([0, 1, 2], np.float32), 3)
     assert (got.tolist(), got.dtype) == ([0.0, 1.0, 2.0], np.float64)
     refused = {
         r"^w\.shape == \(2,\), expected \(3,\)!": [1, 2],
@@ -204,33 +206,34 @@ def test_weights():
     }
     for words, weights in refused.items():
         with pytest.raises(ValueError, match=words):
-            _targets.check_weights(weights, 3, "w")
+            check_weights(weights, 3, "w")
     with pytest.raises(ValueError, match=r"^sample_weight must contain"):
-        _targets.check_weights([0, 0, 0], 3)
+        check_weights([0, 0, 0], 3)
 
 
 def test_weights_of_classes():
     labels = np.array([0, 0, 0, 1])
-    assert _targets.with_class_weight([1, 2, 3, 4], None, labels).tolist() == [1, 2, 3, 4]
-    assert _targets.with_class_weight([1, 2, 3, 4], {0: 2, 1: 3}, labels).tolist() == [2, 4, 6, 12]
-    np.testing.assert_allclose(_targets.with_class_weight(None, "balanced", labels), [2 / 3, 2 / 3, 2 / 3, 2])
+    assert with_class_weight([1, 2, 3, 4], None, labels).tolist() == [1, 2, 3, 4]
+    assert with_class_weight([1, 2, 3, 4], {0: 2, 1: 3}, labels).tolist() == [2, 4, 6, 12]
+    np.testing.assert_allclose(with_class_weight(None, "balanced", labels), [2 / 3, 2 / 3, 2 / 3, 2])
     with pytest.raises(ValueError, match=r"^class_weight must contain at least one"):
-        _targets.with_class_weight(None, {0: 0, 1: 0}, labels)
+        with_class_weight(None, {0: 0, 1: 0}, labels)
     with pytest.raises(ValueError, match=r"^sample_weight \* class_weight must contain at least one"):
-        _targets.with_class_weight([1, 1, 1, 0], {0: 0, 1: 1}, labels)
+        with_class_weight([1, 1, 1, 0], {0: 0, 1: 1}, labels)
     with pytest.raises(ValueError, match=r"^sample_weight\.shape == \(3,\), expected \(4,\)!"):
-        _targets.with_class_weight([1, 1, 1], {0: 0, 1: 1}, labels)
+        with_class_weight([1, 1, 1], {0: 0, 1: 1}, labels)
 
 
 def test_rows_held_out():
     codes = np.arange(40) % 2
     index = np.arange(3, 39)
-    train, held = _targets.hold_out(codes, index, 1 / 3, 2**32 + 5)
+    targets = ClassTargets(np.arange(2))
+    train, held = targets.hold_out(codes, index, 1 / 3, 2**32 + 5)
     assert np.array_equal(np.sort(np.concatenate([train, held])), index)
     assert (np.bincount(codes[held]).tolist(), len(train)) == ([6, 6], 24)
     assert np.array_equal(train, np.sort(train))
     assert np.array_equal(held, np.sort(held))
-    same, *others = (_targets.hold_out(codes, index, 1 / 3, seed)[1] for seed in (5, 6, 7))
+    same, *others = (targets.hold_out(codes, index, 1 / 3, seed)[1] for seed in (5, 6, 7))
     assert np.array_equal(same, held)
     for other in others:
         assert np.bincount(codes[other]).tolist() == [6, 6]

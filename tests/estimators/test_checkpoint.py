@@ -141,7 +141,7 @@ def test_what_is_no_checkpoint(tmp_path):
             quick(checkpoint=wrong).fit(X, Y)
     path = tmp_path / "fit"
     fitted(X, Y).save(path)
-    with pytest.raises(ModelFileError, match="fit: it holds a classifier, but no checkpoint"):
+    with pytest.raises(ModelFileError, match="fit: it holds an estimator, but no checkpoint"):
         quick(checkpoint=Checkpoint(path), resume=True).fit(X, Y)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ModelFileError, match="fit: truncated"):

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from small import quick
 
-from pyconvx import PluginError, solvers
-from pyconvx.estimators import _parameters as rule
-from pyconvx.estimators._rules import CLASSIFIER_RULES
+from pyconvx import CNNClassifier, PluginError, solvers
+from pyconvx.estimators import constraints as rule
+from pyconvx.estimators.declaration import rules_of
 from pyconvx.solvers import Adam
+
+RULES = rules_of(CNNClassifier)
 
 
 def test_integers():
@@ -114,7 +116,7 @@ def test_what_a_rule_raises(error, kind):
 
 
 def test_paddings_and_precisions():
-    padding, dtype = CLASSIFIER_RULES["padding"], CLASSIFIER_RULES["dtype"]
+    padding, dtype = RULES["padding"].images, RULES["dtype"]
     good = ("same", "valid", 0, 2, (1, 2), ((1, 2), (0, 3)))
     bad = ("full", -1, 1.5, None, (1,), (1, 2, 3), ((1, 2), 3))
     assert [padding.accepts(value) for value in (*good, *bad)] == [True] * len(good) + [False] * len(bad)
@@ -124,7 +126,7 @@ def test_paddings_and_precisions():
 
 
 def test_names_of_scorers():
-    scoring = CLASSIFIER_RULES["scoring"]
+    scoring = RULES["scoring"]
     good = (None, "loss", "accuracy", "neg_log_loss", len)
     bad = ("", "Loss", "acuracy", 3, True, ["accuracy"])
     assert [scoring.accepts(value) for value in (*good, *bad)] == [True] * len(good) + [False] * len(bad)

@@ -7,9 +7,10 @@ import pytest
 from small import fitted, images, quick
 
 from pyconvx import Checkpoint, CheckpointError, ModelFileError, PluginError, load
-from pyconvx.estimators import _saving
 from pyconvx.estimators import checkpoint as points
-from pyconvx.estimators._targets import Validation
+from pyconvx.estimators import saving
+from pyconvx.estimators.targets import ClassTargets
+from pyconvx.estimators.validation import Validation
 from pyconvx.persistence import pack, unpack
 from pyconvx.solvers import Adam
 
@@ -17,7 +18,7 @@ X, Y = images()
 
 
 def test_rules():
-    assert [_saving._is_count(v) for v in (0, 2**62 - 1, 2**62, -1, True, 1.0)] == [
+    assert [saving._is_count(v) for v in (0, 2**62 - 1, 2**62, -1, True, 1.0)] == [
         True,
         True,
         False,
@@ -25,44 +26,44 @@ def test_rules():
         False,
         False,
     ]
-    assert [_saving._is_number(v) for v in (1.0, float("nan"), 1, "1.0", None)] == [
+    assert [saving._is_number(v) for v in (1.0, float("nan"), 1, "1.0", None)] == [
         True,
         True,
         False,
         False,
         False,
     ]
-    assert [_saving._is_curve(v) for v in ([], [1.0], [1.0, 2], (1.0,), None)] == [True, True, False, False, False]
-    rule = _saving._or_none(_saving._is_number)
+    assert [saving._is_curve(v) for v in ([], [1.0], [1.0, 2], (1.0,), None)] == [True, True, False, False, False]
+    rule = saving._or_none(saving._is_number)
     assert [rule(v) for v in (None, 1.0, 1)] == [True, True, False]
 
 
 def test_plain_numbers():
-    got = _saving._plain([np.float64(1.5), [np.int8(2)], "a"])
+    got = saving._plain([np.float64(1.5), [np.int8(2)], "a"])
     assert got == [1.5, [2], "a"]
     assert [type(value) for value in (got[0], got[1][0])] == [float, int]
     array = np.ones(2)
-    assert _saving._plain(array) is array
+    assert saving._plain(array) is array
 
 
 def test_tables():
-    rules = {"a": _saving._is_count, "b": _saving._is_number, "c": _saving._is_count}
-    _saving._check({"a": 1, "b": 1.0, "c": 2}, rules)
-    _saving._check({"a": 1, "b": 1.0}, rules, {"c"})
+    rules = {"a": saving._is_count, "b": saving._is_number, "c": saving._is_count}
+    saving._check({"a": 1, "b": 1.0, "c": 2}, rules)
+    saving._check({"a": 1, "b": 1.0}, rules, {"c"})
     for values in ({"a": 1, "b": 1.0}, {"a": 1, "b": 1.0, "c": 1, "d": 1}, {}):
         with pytest.raises(ModelFileError, match=r"^it names .*, expected a, b, c$"):
-            _saving._check(values, rules, {"a"} if "d" in values else ())
+            saving._check(values, rules, {"a"} if "d" in values else ())
     with pytest.raises(ModelFileError, match=r"^b cannot be 1$"):
-        _saving._check({"a": 1, "b": 1, "c": 2}, rules)
+        saving._check({"a": 1, "b": 1, "c": 2}, rules)
     with pytest.raises(ModelFileError, match=rf"^a cannot be {'x' * 80}$"):
-        _saving._check({"a": "x" * 90, "b": 1.0, "c": 2}, rules)
+        saving._check({"a": "x" * 90, "b": 1.0, "c": 2}, rules)
     with pytest.raises(ModelFileError, match=rf"^it names {'y' * 200}, expected"):
-        _saving._check({"y" * 300: 1}, rules)
+        saving._check({"y" * 300: 1}, rules)
 
 
 def test_the_document():
     clf = fitted(X, Y, early_stopping=True, validation_fraction=0.4, solver=Adam(beta_1=0.8), activation="tanh")
-    document, arrays = _saving.saved(clf)
+    document, arrays = saving.saved(clf)
     assert document.keys() == {"estimator", "parameters", "attributes", "network", "training", "plugins"}
     assert document["estimator"] == "CNNClassifier"
     assert document["plugins"] == []
@@ -75,12 +76,12 @@ def test_the_document():
     assert "feature_names_in_" not in document["attributes"]
     assert document["attributes"]["n_iter_"] == clf.n_iter_
     assert document["attributes"]["scales_uint8_"] is False
-    assert document["training"].keys() == _saving._STATE.keys()
+    assert document["training"].keys() == saving._STATE.keys()
     assert document["training"]["solver"] == "Adam"
     names = set(clf.network_.parameters) | {"training.slots", "training.buffer", "training.state_buffer"}
     assert {name for name in arrays if not name.startswith("values.")} == names
-    assert not any(name.startswith("training.b") for name in _saving.saved(fitted(X, Y))[1])
-    twin = _saving.restored({"CNNClassifier": type(clf)}, *unpack(pack(document, arrays), "file"))
+    assert not any(name.startswith("training.b") for name in saving.saved(fitted(X, Y))[1])
+    twin = saving.restored({"CNNClassifier": type(clf)}, *unpack(pack(document, arrays), "file"))
     told = {name: value for name, value in vars(clf).items() if name.endswith("_") and name != "network_"}
     assert len(told) >= 15
     for name, value in told.items():
@@ -116,7 +117,7 @@ DAMAGED = {
     "no classes": (
         lambda d, a: d["attributes"].update(classes_={"strings": ["U1", [0], []]}), "classes_ cannot be"
     ),
-    "long name": (lambda d, a: d.update(estimator="e" * 90), f"it holds no classifier, but '{'e' * 80}'$"),
+    "long name": (lambda d, a: d.update(estimator="e" * 90), f"it holds no estimator, but '{'e' * 80}'$"),
 }  # fmt: skip
 
 
@@ -124,28 +125,28 @@ DAMAGED = {
 def test_parts_that_do_not_fit(case):
     change, words = DAMAGED[case]
     clf = fitted(X, Y, early_stopping=True, validation_fraction=0.4)
-    document, arrays = unpack(pack(*_saving.saved(clf)), "file")
+    document, arrays = unpack(pack(*saving.saved(clf)), "file")
     change(document, arrays)
     with pytest.raises(ModelFileError, match=words):
-        _saving.restored({"CNNClassifier": type(clf)}, document, arrays)
+        saving.restored({"CNNClassifier": type(clf)}, document, arrays)
 
 
 def test_precision_and_plugins_of_a_file():
     clf = fitted(X.astype(np.float32), Y)
-    document, arrays = unpack(pack(*_saving.saved(clf)), "file")
-    twin = _saving.restored({"CNNClassifier": type(clf)}, document, arrays)
+    document, arrays = unpack(pack(*saving.saved(clf)), "file")
+    twin = saving.restored({"CNNClassifier": type(clf)}, document, arrays)
     assert twin.network_.dtype == np.float32
     document["plugins"] = [["solvers", "lion", "acme", "1.2"]]
     with pytest.raises(PluginError, match=r"needs solver 'lion' of acme 1\.2: unknown"):
-        _saving.restored({"CNNClassifier": type(clf)}, document, arrays)
+        saving.restored({"CNNClassifier": type(clf)}, document, arrays)
 
 
 def test_errors_of_loading_begin_with_the_path(tmp_path):
     path = tmp_path / "clf"
-    document, arrays = _saving.saved(fitted(X, Y))
+    document, arrays = saving.saved(fitted(X, Y))
     cases = {
         "not a model file of pyconvx": b"x" * 200,
-        "it holds no classifier, but 'Other'": pack({**document, "estimator": "Other"}, arrays),
+        "it holds no estimator, but 'Other'": pack({**document, "estimator": "Other"}, arrays),
         "the model needs solver 'lion'": pack({**document, "plugins": [["solvers", "lion", "", ""]]}, arrays),
     }
     for words, data in cases.items():
@@ -266,36 +267,36 @@ def test_locks(tmp_path):
 def test_progress_that_does_not_fit(tmp_path):
     clf = fitted(X, Y)
     path = tmp_path / "fit"
-    document, arrays = _saving.saved(clf)
+    document, arrays = saving.saved(clf)
     good = {"fingerprint": {"parameters": {}, "shape": [30]}, "done": 1, "stopped": None}
     with points.CheckpointWriter(Checkpoint(path), good["fingerprint"]) as saver:
-        assert not saver.resume(clf, clf.classes_)
+        assert not saver.resume(clf, ClassTargets.of(clf))
         assert (saver.done, saver.stopped) == (0, None)
         for done, stopped in ((1, None), (2, True), (3, False)):
             path.write_bytes(pack({**document, "progress": {**good, "done": done, "stopped": stopped}}, arrays))
             new = quick()
-            assert saver.resume(new, clf.classes_)
+            assert saver.resume(new, ClassTargets.of(clf))
             assert (saver.done, saver.stopped) == (done, stopped)
             np.testing.assert_array_equal(new.network_.buffer, clf.network_.buffer)
             assert new.classes_.tolist() == [0, 1, 2]
         path.write_bytes(pack({**document, "progress": {**good, "fingerprint": {"parameters": {"a": 1}}}}, arrays))
         with pytest.raises(CheckpointError, match=f"^{path} is the checkpoint of another fit"):
-            saver.resume(quick(), clf.classes_)
+            saver.resume(quick(), ClassTargets.of(clf))
         cases = {
-            "holds a classifier, but no checkpoint": [None, 3, {**good, "more": 1}, {"done": 1}],
+            "holds an estimator, but no checkpoint": [None, 3, {**good, "more": 1}, {"done": 1}],
             "damaged progress": [{**good, "done": 1.0}, {**good, "done": True}, {**good, "stopped": 3}],
         }
         for words, values in cases.items():
             for value in values:
                 path.write_bytes(pack({**document, "progress": value}, arrays))
                 with pytest.raises(ModelFileError, match=f"^{path}: .*{words}"):
-                    saver.resume(quick(), clf.classes_)
+                    saver.resume(quick(), ClassTargets.of(clf))
         path.write_bytes(pack([1], {}))
         with pytest.raises(ModelFileError, match=f"^{path}: .*no checkpoint"):
-            saver.resume(quick(), clf.classes_)
+            saver.resume(quick(), ClassTargets.of(clf))
         path.write_bytes(pack({**document, "estimator": "Other", "progress": good}, arrays))
-        with pytest.raises(ModelFileError, match=f"^{path}: it holds no classifier, but 'Other'"):
-            saver.resume(quick(), clf.classes_)
+        with pytest.raises(ModelFileError, match=f"^{path}: it holds no estimator, but 'Other'"):
+            saver.resume(quick(), ClassTargets.of(clf))
 
 
 def test_when_a_checkpoint_is_due(tmp_path):

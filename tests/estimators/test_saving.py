@@ -17,7 +17,7 @@ from small import fitted, images, quick, weights_of
 
 import pyconvx
 from pyconvx import CNNClassifier, ModelFileError, PluginError, activations, initializers
-from pyconvx.estimators._saving import saved
+from pyconvx.estimators.saving import saved
 from pyconvx.layers import Activation, BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, Residual
 from pyconvx.persistence import container, pack, unpack, write_file
 from pyconvx.schedules import Cosine
@@ -335,9 +335,9 @@ def document_of(clf, tmp_path):
 
 
 CHANGES = {
-    "another estimator": (lambda d, a: d.update(estimator="Pipeline"), "holds no classifier, but 'Pipeline'"),
+    "another estimator": (lambda d, a: d.update(estimator="Pipeline"), "holds no estimator, but 'Pipeline'"),
     "no estimator": (lambda d, a: d.pop("estimator"), "KeyError"),
-    "no list": (lambda d, a: d.update(plugins=3), "holds no classifier"),
+    "no list": (lambda d, a: d.update(plugins=3), "holds no estimator"),
     "unknown parameter": (lambda d, a: d["parameters"].update(gpu=True), "unexpected keyword"),
     "illegal parameter": (lambda d, a: d["parameters"].update(max_iter=-1), "'max_iter' parameter"),
     "attribute": (lambda d, a: d["attributes"].update(predict=1), "it names"),
@@ -356,7 +356,7 @@ CHANGES = {
     "other precision": (lambda d, a: d["network"].update(dtype="float32"), "there is .*float64"),
     "frozen": (lambda d, a: d["network"].update(frozen=["x"]), "frozen names"),
     "no layers": (lambda d, a: d["network"].update(layers={"tuple": []}), "arrays"),
-    "text for layers": (lambda d, a: d["network"].update(layers={"tuple": ["conv2d"]}), "holds no classifier"),
+    "text for layers": (lambda d, a: d["network"].update(layers={"tuple": ["conv2d"]}), "holds no estimator"),
     "no kernel": (lambda d, a: a.pop("conv2d_1.kernel"), "conv2d_1.kernel must be an array .* there is none"),
     "one array more": (lambda d, a: a.update(more=np.ones(3)), "no layer has the arrays more"),
     "solver's memory": (lambda d, a: a.update({"training.slots": np.ones((2, 3))}), "the solver's memory"),

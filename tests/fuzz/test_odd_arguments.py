@@ -260,7 +260,7 @@ def test_classes_that_are_not_sorted(classes, tmp_path):
     document, arrays = unpack(small_model(), "model")
     document["attributes"]["classes_"] = {"objects": [list(np.shape(classes)), np.ravel(classes).tolist()]}
     (tmp_path / "file").write_bytes(pack(document, arrays))
-    with pytest.raises(ModelFileError, match=r"classes_|holds no classifier|damaged"):
+    with pytest.raises(ModelFileError, match=r"classes_|holds no estimator|damaged"):
         pyconvx.load(tmp_path / "file")
 
 

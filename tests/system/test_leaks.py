@@ -14,7 +14,7 @@ from good_plugins import Tanh
 from small import fitted, images, quick
 from pyconvx import DivergenceError, ModelFileError, PluginError, ops
 from pyconvx._core.workspace import Workspace
-from pyconvx.estimators._saving import saved
+from pyconvx.estimators.saving import saved
 from pyconvx.layers import Context, Dense
 from pyconvx.persistence import pack, unpack
 

@@ -1,4 +1,4 @@
-"""What a classifier keeps in a file, and how it comes back: its parameters, its network, the state of training."""
+"""What an estimator keeps in a file, and how it comes back: its parameters, its network, the state of training."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -30,19 +30,12 @@ def _is_curve(value: Any) -> bool:
     return type(value) is list and all(map(_is_number, value))
 
 
-def _are_classes(value: Any) -> bool:
-    """Labels are looked up by bisection: they must be sorted and distinct."""
-    vector = isinstance(value, np.ndarray) and value.ndim == 1 and len(value) > 0
-    return vector and np.array_equal(np.unique(value), value)
-
-
 def _or_none(rule: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or rule(value)
 
 
-# fitted attributes that do not follow from the network, and what they must be
+# fitted attributes that do not follow from the network or belong to the targets, and what they must be
 _ATTRIBUTES: dict[str, Callable[[Any], bool]] = {
-    "classes_": _are_classes,
     "n_features_in_": _is_count,
     "feature_names_in_": lambda value: isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype == object,
     "scales_uint8_": lambda value: type(value) is bool,
@@ -70,17 +63,24 @@ _STATE: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def saved(clf: Any) -> tuple[Any, dict[str, Array]]:
-    """Document and arrays of a fitted classifier."""
-    writer, network, state = Writer(), clf.network_, clf._state
-    parameters = clf.get_params(deep=False)
+def _attributes_of(kind: Any) -> dict[str, Callable[[Any], bool]]:
+    """Return the rules of the fitted attributes of an estimator."""
+    return _ATTRIBUTES | dict(kind._target_type.attributes)
+
+
+def saved(estimator: Any) -> tuple[Any, dict[str, Array]]:
+    """Return document and arrays of a fitted estimator."""
+    writer, network, state = Writer(), estimator.network_, estimator._state
+    parameters = estimator.get_params(deep=False)
     document = {
-        "estimator": type(clf).__name__,
+        "estimator": type(estimator).__name__,
         "parameters": {
             name: writer.write(value, name) for name, value in parameters.items() if name not in NOT_SAVED
         },
         "attributes": {
-            name: writer.write(_plain(getattr(clf, name)), name) for name in _ATTRIBUTES if hasattr(clf, name)
+            name: writer.write(_plain(getattr(estimator, name)), name)
+            for name in _attributes_of(estimator)
+            if hasattr(estimator, name)
         },
         "network": {
             "layers": writer.write(network.layers, "layers"),
@@ -105,28 +105,29 @@ def saved(clf: Any) -> tuple[Any, dict[str, Array]]:
 
 
 def restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array]) -> Any:
-    """The classifier of a document and arrays; ModelFileError where they do not fit together."""
+    """Return the estimator of a document and arrays; ModelFileError if they do not fit together."""
     try:
         return _restored(kinds, document, dict(arrays))
     except (KeyError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError) as error:
-        raise ModelFileError(f"it holds no classifier: {type(error).__name__}: {error}") from error
+        raise ModelFileError(f"it holds no estimator: {type(error).__name__}: {error}") from error
 
 
 def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array]) -> Any:
     if document["estimator"] not in kinds:
-        raise ModelFileError(f"it holds no classifier, but {str(document['estimator'])[:80]!r}")
+        raise ModelFileError(f"it holds no estimator, but {str(document['estimator'])[:80]!r}")
     reader = Reader(arrays, document["plugins"])
     parameters = {name: reader.read(value) for name, value in document["parameters"].items()}
-    clf = kinds[document["estimator"]](**parameters)
+    estimator = kinds[document["estimator"]](**parameters)
     attributes = {name: reader.read(value) for name, value in document["attributes"].items()}
-    _check(attributes, _ATTRIBUTES, _OPTIONAL)
+    _check(attributes, _attributes_of(estimator), _OPTIONAL)
     state = {name: reader.read(value) for name, value in document["training"].items()}
     _check(state, _STATE)
     own = {name: arrays.pop(name) for name in list(arrays) if name.startswith((_TRAINING, "values."))}
     stored = document["network"]
     shape = stored["input_shape"]
-    if not (isinstance(shape, list) and len(shape) == 3 and all(_is_count(size) and size for size in shape)):
-        raise ModelFileError(f"input_shape must be three sizes, got {shape!r}")
+    n, words = (2, "two") if estimator.spatial_dims == 1 else (3, "three")
+    if not (isinstance(shape, list) and len(shape) == n and all(_is_count(size) and size for size in shape)):
+        raise ModelFileError(f"input_shape must be {words} sizes, got {shape!r}")
     if not (isinstance(stored["frozen"], list) and all(isinstance(name, str) for name in stored["frozen"])):
         raise ModelFileError(f"frozen must be names, got {stored['frozen']!r}")
     if stored["dtype"] not in ("float32", "float64"):
@@ -135,15 +136,16 @@ def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array])
     for layer in {type(layer): layer for layer in layers}.values():  # one of each: it takes its time
         verify_layer(layer)
     network = Network.from_arrays(layers, tuple(shape), arrays, dtype=stored["dtype"], frozen=stored["frozen"])
-    clf.network_, clf._state = network, _training_state(state, own, network)
-    clf.input_shape_ = network.input_shape
+    estimator.network_, estimator._state = network, _training_state(state, own, network)
+    estimator.input_shape_ = network.input_shape
     for name, value in attributes.items():
-        setattr(clf, name, value)
-    clf.n_parameters_, clf.n_layers_ = network.n_parameters, len(network.layers)
-    clf.n_outputs_, clf.out_activation_ = len(clf.classes_), "softmax"
-    clf._check_parameters()
-    _check_whole(clf)
-    return clf
+        setattr(estimator, name, value)
+    estimator.n_parameters_, estimator.n_layers_ = network.n_parameters, len(network.layers)
+    targets = estimator._target_type.of(estimator)
+    estimator.n_outputs_, estimator.out_activation_ = targets.n_outputs, targets.out_activation
+    estimator._check_parameters()
+    _check_whole(estimator)
+    return estimator
 
 
 def _check(
@@ -173,15 +175,16 @@ def _training_state(values: dict[str, Any], arrays: dict[str, Array], network: N
     return TrainingState(slots=slots, best=best, **values)
 
 
-def _check_whole(clf: Any) -> None:
-    """Refuse parts that belong to different classifiers."""
-    network = clf.network_
-    if network.output_shape != (len(clf.classes_),):
-        raise ModelFileError(f"{len(clf.classes_)} classes, but the network gives {network.output_shape}")
-    if clf.n_features_in_ != np.prod(network.input_shape):
-        raise ModelFileError(f"{clf.n_features_in_} features, but the network takes {network.input_shape}")
-    if len(getattr(clf, "feature_names_in_", ())) not in (0, clf.n_features_in_):
-        raise ModelFileError(f"{len(clf.feature_names_in_)} names for {clf.n_features_in_} features")
+def _check_whole(estimator: Any) -> None:
+    """Refuse parts that belong to different estimators."""
+    network = estimator.network_
+    targets = estimator._target_type.of(estimator)
+    if network.output_shape != (targets.n_outputs,):
+        raise ModelFileError(f"{targets}, but the network gives {network.output_shape}")
+    if estimator.n_features_in_ != np.prod(network.input_shape):
+        raise ModelFileError(f"{estimator.n_features_in_} features, but the network takes {network.input_shape}")
+    if len(getattr(estimator, "feature_names_in_", ())) not in (0, estimator.n_features_in_):
+        raise ModelFileError(f"{len(estimator.feature_names_in_)} names for {estimator.n_features_in_} features")
 
 
 def _plain(value: Any) -> Any:

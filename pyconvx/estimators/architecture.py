@@ -6,11 +6,22 @@ from typing import Any
 
 from pyconvx import layers as layer_family
 from pyconvx import schedules, solvers
-from pyconvx._core.types import Padding, Pair, Shape
+from pyconvx._core.types import Shape
 from pyconvx.exceptions import PluginError
-from pyconvx.layers import Activation, BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D
+from pyconvx.layers import (
+    Activation,
+    BatchNorm,
+    Conv1D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool1D,
+    MaxPool2D,
+)
 from pyconvx.layers.sequence import output_shapes
-from pyconvx.layers.space import as_image_sizes
+from pyconvx.layers.space import as_image_padding, as_image_sizes
 from pyconvx.ops.geometry import as_padding
 
 # With the name of a solver or schedule, these parameters of the estimator apply: theirs -> ours.
@@ -24,17 +35,20 @@ _SCALARS = {
 
 
 def hidden_layers(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, ...]:
-    """Everything before the output layer, flat at its end."""
+    """Return everything before the output layer, flat at its end."""
     given = params["layers"]
-    chosen = _default_stack(params, input_shape) if given is None else _given(given)
-    shape = [input_shape, *output_shapes(chosen, input_shape)][-1]
-    return chosen if len(shape) == 1 else (*chosen, Flatten())
+    chosen = _default_stack(params, input_shape) if given is None else _given(given, input_shape)
+    return chosen if _is_flat(chosen, input_shape) else (*chosen, Flatten())
 
 
-def _given(values: Sequence[Any]) -> tuple[Layer, ...]:
-    """The user's layers: values, or names of layers that need no arguments; Flatten before Dense."""
+def _is_flat(layers: Sequence[Layer], input_shape: Shape) -> bool:
+    """Return whether layers give one vector per sample."""
+    return len([input_shape, *output_shapes(layers, input_shape)][-1]) == 1
+
+
+def _given(values: Sequence[Any], input_shape: Shape) -> tuple[Layer, ...]:
+    """Return the user's layers, given as values or as names; Flatten is added before the first Dense if needed."""
     chosen: list[Layer] = []
-    flat = False
     for value in values:
         layer: Any = _named(value) if isinstance(value, str) else value
         try:
@@ -43,17 +57,14 @@ def _given(values: Sequence[Any]) -> tuple[Layer, ...]:
             raise TypeError(f"layers must hold layers or their names, got {value!r}: {error}") from None
         if isinstance(layer, type):
             raise TypeError(f"layers must hold layers or their names, got the class {layer.__name__}: call it")
-        if isinstance(layer, Dense) and not flat:
-            flat = any(isinstance(before, (Flatten, layer_family.GlobalAvgPool2D)) for before in chosen)
-            if not flat:
-                chosen.append(Flatten())
-                flat = True
+        if isinstance(layer, Dense) and not _is_flat(chosen, input_shape):
+            chosen.append(Flatten())
         chosen.append(layer)
     return tuple(chosen)
 
 
 def _named(name: str) -> Layer:
-    """A layer of a class that needs no arguments."""
+    """Return a layer of a class that needs no arguments."""
     kind = layer_family.registry.get(name)
     try:
         return kind()
@@ -63,22 +74,24 @@ def _named(name: str) -> Layer:
 
 
 def _default_stack(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, ...]:
-    """Conv - [BatchNorm] - Activation - MaxPool per entry of filters, then Dense - Activation - [Dropout].
+    """Return Conv - [BatchNorm] - Activation - MaxPool per entry of filters, then Dense - Activation - [Dropout].
 
-    Kernel and pool are clipped to the axis, so that it works on any image, a row of numbers too.
+    Kernel and pool are clipped to the axes, so that it works on any sample, a row of numbers too.
     """
     stack: list[Layer] = []
     shape = input_shape
+    signals, padding = params["spatial_dims"] == 1, params["padding"]
     function, norm = params["activation"], params["batch_norm"]
     for filters in _sizes(params["filters"]):
-        kernel = _clipped(params["kernel_size"], shape, params["padding"])
-        stack.append(Conv2D(filters, kernel, padding=params["padding"], bias=not norm))
+        kernel = _clipped(params["kernel_size"], shape, padding)
+        conv = Conv1D if signals else Conv2D
+        stack.append(conv(filters, kernel, padding=padding, bias=not norm))
         shape = stack[-1].output_shape(shape)
         stack += [BatchNorm()] if norm else []
         stack.append(Activation(function))
         pool = _clipped(params["pool_size"], shape, "valid")
-        if pool != (1, 1):
-            stack.append(MaxPool2D(pool))
+        if max(pool) > 1:
+            stack.append(MaxPool1D(pool) if signals else MaxPool2D(pool))
             shape = stack[-1].output_shape(shape)
     stack.append(Flatten())
     for units in _sizes(params["hidden_layer_sizes"]):
@@ -88,31 +101,32 @@ def _default_stack(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, .
 
 
 def _sizes(value: Any) -> list[int]:
-    """One size or several as a list."""
+    """Return one size or several as a list."""
     return [int(size) for size in ([value] if isinstance(value, Integral) else value)]
 
 
-def _clipped(size: int | Pair, shape: Shape, padding: Padding) -> Pair:
-    """A window that is no larger than the axes with their padding."""
-    height, width = as_image_sizes(tuple(size) if isinstance(size, list) else size, 2)
-    sides = as_padding(padding)
-    rows, columns = ((0, 0), (0, 0)) if isinstance(sides, str) else sides
-    return min(int(height), shape[0] + sum(rows)), min(int(width), shape[1] + sum(columns))
+def _clipped(size: Any, shape: Shape, padding: Any) -> Any:
+    """Return a window that is no larger than the axes with their padding."""
+    axes = len(shape) - 1
+    sizes = as_image_sizes(tuple(size) if isinstance(size, list) else size, axes)[-axes:]
+    sides = as_padding(as_image_padding(padding, axes))
+    ends = [0] * axes if isinstance(sides, str) else [sum(side) for side in sides[-axes:]]
+    return tuple(min(int(window), axis + end) for window, axis, end in zip(sizes, shape, ends, strict=False))
 
 
 def output_layer(n_outputs: int) -> Layer:
-    """One unit per class, with Xavier's start: softmax follows."""
+    """Return a dense layer with one unit per output, with Xavier's start: the loss's link follows."""
     return Dense(n_outputs, initializer="xavier_uniform")
 
 
 def make_solver(params: dict[str, Any]) -> solvers.Solver:
-    """The solver; with a name the estimator's scalar parameters apply."""
+    """Return the solver; with a name the estimator's scalar parameters apply."""
     made: solvers.Solver = _with_scalars(solvers.registry.resolve(params["solver"]), params["solver"], params)
     return made
 
 
 def make_schedule(params: dict[str, Any]) -> schedules.Schedule:
-    """The schedule; with a name the estimator's scalar parameters apply."""
+    """Return the schedule; with a name the estimator's scalar parameters apply."""
     chosen = params["learning_rate"]
     made: schedules.Schedule = _with_scalars(schedules.registry.resolve(chosen), chosen, params)
     return made

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,31 +10,53 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 
 from pyconvx._core.types import Array, FloatArray
-from pyconvx.estimators import _stack
-from pyconvx.estimators._callbacks import FRAMES, FitTask
-from pyconvx.estimators._predictions import FittedClassifier
-from pyconvx.estimators._targets import Codes, Validation, encode, hold_out
+from pyconvx.estimators import architecture
+from pyconvx.estimators.callbacks import FRAMES, FitTask
 from pyconvx.estimators.checkpoint import CheckpointWriter
+from pyconvx.estimators.inspected import InspectedNetwork
+from pyconvx.estimators.targets import Targets
+from pyconvx.estimators.validation import Validation
 from pyconvx.training import Trainer, TrainingData, TrainingOptions
 from pyconvx.training.epoch import Epoch
 
 
-class TrainedClassifier(FittedClassifier):
-    """An estimator that trains a network on classes; the parameters are those of `CNNClassifier`."""
+@dataclass(frozen=True)
+class Data:
+    """Checked data to train on.
+
+    Parameters
+    ----------
+    X : array
+        Samples as the user gave them.
+    y : array
+        As the user gave it.
+    weights : array of shape (n,)
+    dtype : dtype
+        That the network computes in.
+    """
+
+    X: Array
+    y: Array
+    weights: FloatArray
+    dtype: np.dtype[Any]
+
+
+class TrainedNetwork(InspectedNetwork):
+    """An estimator that trains a network."""
 
     def _prepared(
-        self, images: Array, labels: Array, weights: FloatArray, validation: Validation | None, n_iter: int
+        self, data: Data, targets: Targets, validation: Validation | None, n_iter: int
     ) -> tuple[Trainer, Validation | None]:
-        """The loop for these rows, and the rows that are scored; some are held out where that is asked for.
+        """Return the loop for these rows and the rows that are scored; some are held out if that is asked for.
 
         The attributes are those of the `n_iter` epochs that were run.
         """
-        codes = encode(labels, self.classes_)
-        index = np.flatnonzero(weights).astype(np.int64)
+        encoded = targets.encode(data.y, data.dtype)
+        index = np.flatnonzero(data.weights).astype(np.int64)
         if self.early_stopping and validation is None:
-            index, held = hold_out(codes, index, self.validation_fraction, self._state.seed)
-            validation = Validation(images[held], labels[held], codes[held], weights[held])
-        trainer = self._trainer(images, index, codes, weights)
+            index, held = targets.hold_out(encoded, index, self.validation_fraction, self._state.seed)
+            validation = Validation(data.X[held], data.y[held], encoded[held], data.weights[held])
+        trainer = self._trainer(data, index, encoded)
         self._publish(n_iter, validation)
         return trainer, validation
 
@@ -41,15 +64,14 @@ class TrainedClassifier(FittedClassifier):
         self,
         trainer: Trainer,
         validation: Validation | None,
-        images: Array,
-        labels: Array,
+        data: Data,
         epochs: int | None,
         saver: CheckpointWriter | None = None,
     ) -> None:
-        """Run epochs and publish what came of them; `epochs` is None for a single one of partial_fit."""
+        """Run epochs and publish what came of them; `epochs` is None for the single one of partial_fit."""
         done_before = self.n_iter_ if epochs is None else 0
         before = self._state.epoch - (0 if saver is None else saver.done)
-        task = FitTask(self, epochs or 1, images, labels)
+        task = FitTask(self, epochs or 1, data.X, data.y)
         if self.verbose:
             print(f"{self.network_.n_parameters:,} parameters, {self.network_.dtype}, {self._threads()} thread(s)")
 
@@ -87,17 +109,17 @@ class TrainedClassifier(FittedClassifier):
         publish: Callable[[], None],
         saver: CheckpointWriter | None,
     ) -> bool:
-        """Run those that the checkpoint does not hold yet; returns whether training ended early."""
+        """Run the epochs that the checkpoint does not hold yet; returns whether training ended early."""
         if saver is not None:
             if saver.stopped is not None:
                 return saver.stopped
             if not saver.done:
                 saver.save(self, 0, now=True)
 
-        def after_epoch(told: Epoch) -> bool:
+        def after_epoch(epoch: Epoch) -> bool:
             publish()
             stop = task.end_epoch(self._fitted_attributes, {})
-            if not stop and told.number < epochs:
+            if not stop and epoch.number < epochs:
                 task.begin_epoch()
             return stop
 
@@ -109,20 +131,20 @@ class TrainedClassifier(FittedClassifier):
         already = 0 if saver is None else saver.done
         return trainer.run(epochs, score, after_epoch, already=already, reached=reached)[1]
 
-    def _trainer(self, images: Array, index: Codes, codes: Codes, weights: FloatArray) -> Trainer:
-        """The loop for these rows."""
+    def _trainer(self, data: Data, index: Array, encoded: Array) -> Trainer:
+        """Return the loop for these rows."""
         params = self.get_params(deep=False)
         size = min(128, len(index)) if self.batch_size == "auto" else min(int(self.batch_size), len(index))
         settings = TrainingOptions(
             size, self.alpha, self.learning_rate_init, self.shuffle, self.tol, self.n_iter_no_change,
             self.early_stopping, self._threads(), bool(self.verbose),
         )  # fmt: skip
-        solver, schedule = _stack.make_solver(params), _stack.make_schedule(params)
-        data = TrainingData(self._samples(images), index, codes[index], weights[index])
-        return Trainer(self.network_, self._loss(), solver, schedule, self._state, settings, data)
+        solver, schedule = architecture.make_solver(params), architecture.make_schedule(params)
+        rows = TrainingData(self._samples(data.X), index, encoded[index], data.weights[index])
+        return Trainer(self.network_, self._loss(), solver, schedule, self._state, settings, rows)
 
     def _scorer(self, validation: Validation | None) -> Callable[[], float] | None:
-        """What scores the network after an epoch; greater is better."""
+        """Return what scores the network after an epoch; greater is better."""
         if validation is None:
             return None
         if isinstance(self.scoring, str) and self.scoring == "loss":
@@ -132,16 +154,16 @@ class TrainedClassifier(FittedClassifier):
         return lambda: float(scorer(self, validation.X, validation.y, **weighted))
 
     def _mean_loss(self, validation: Validation) -> float:
-        """Weighted mean of the loss on validation data, without the penalty."""
+        """Return the weighted mean of the loss on validation data, without the penalty."""
         outputs = self._run(validation.X)
-        shares = (validation.weights / validation.weights.sum()).astype(outputs.dtype)
-        loss = self._loss().value_and_gradient(outputs, validation.codes, shares, np.empty_like(outputs))
-        return float(loss)
+        fractions = (validation.weights / validation.weights.sum()).astype(outputs.dtype)
+        gradient = np.empty_like(outputs)
+        return float(self._loss().value_and_gradient(outputs, validation.targets, fractions, gradient))
 
     def _publish(self, n_iter: int, validation: Validation | None) -> None:
-        """Fitted attributes from the state of training."""
-        state, scored = self._state, validation is not None
-        told = {
+        """Set the fitted attributes from the state of training."""
+        state, scored, targets = self._state, validation is not None, self._target_type.of(self)
+        attributes = {
             "n_iter_": n_iter,
             "t_": state.samples_seen,
             "loss_curve_": list(state.loss_curve),
@@ -151,11 +173,11 @@ class TrainedClassifier(FittedClassifier):
             "best_validation_score_": state.best_score if scored else None,
             "n_parameters_": self.network_.n_parameters,
             "n_layers_": len(self.network_.layers),
-            "n_outputs_": len(self.classes_),
-            "out_activation_": "softmax",
+            "n_outputs_": targets.n_outputs,
+            "out_activation_": targets.out_activation,
         }
-        self.__dict__.update(told)  # at once: Ctrl-C finds all of them, or none
+        self.__dict__.update(attributes)  # at once: Ctrl-C finds all of them, or none
 
     def _fitted_attributes(self) -> dict[str, Any]:
-        """What a copy needs to predict as this estimator does now."""
-        return {"network_": self.network_, "classes_": self.classes_}
+        """Return what a copy needs to predict as this estimator does now."""
+        return {"network_": self.network_, **self._target_type.of(self).fitted()}

@@ -1,4 +1,8 @@
-"""Which constructor parameters are legal, in scikit-learn's words; checked in fit, never in __init__."""
+"""Which values of constructor parameters are legal, in scikit-learn's words.
+
+`fit` checks them, never `__init__`. Nothing here knows an estimator: the rules stand beside the parameters, see
+`declaration`.
+"""
 
 from collections.abc import Callable, Mapping
 from numbers import Integral
@@ -6,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pyconvx import losses
 from pyconvx._core.numbers import require_real
 from pyconvx.exceptions import PluginError
 from pyconvx.registry import Registry
@@ -18,17 +23,31 @@ class Rule(NamedTuple):
     text: str
 
 
+class ByAxes(NamedTuple):
+    """One rule for signals and another for images: the parameter ``spatial_dims`` chooses."""
+
+    signals: Rule
+    images: Rule
+
+    def rule(self, spatial_dims: int) -> Rule:
+        """Return the rule for so many axes."""
+        return self.signals if spatial_dims == 1 else self.images
+
+
+AnyRule = Rule | ByAxes
+
+
 def _is_int(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
 
 
 def integer(low: int) -> Rule:
-    """An int of at least `low`."""
+    """Accept an int of at least `low`."""
     return Rule(lambda v: _is_int(v) and v >= low, f"an int in the range [{low}, inf)")
 
 
 def real(low: float, high: float = np.inf, *, above: bool = False) -> Rule:
-    """A number from `low` to below `high`; `above` excludes `low` itself."""
+    """Accept a number from `low` to below `high`; `above` excludes `low` itself."""
 
     def accepts(value: Any) -> bool:
         try:
@@ -41,7 +60,7 @@ def real(low: float, high: float = np.inf, *, above: bool = False) -> Rule:
 
 
 def choice(*values: Any) -> Rule:
-    """One of some values."""
+    """Accept one of some words."""
     text = "a str among {" + ", ".join(repr(v) for v in values) + "}"
     return Rule(lambda v: isinstance(v, str) and v in values, text)
 
@@ -60,14 +79,14 @@ pair = Rule(
 
 
 def either(*rules: Rule) -> Rule:
-    """Any of some rules."""
+    """Accept what any of some rules accepts."""
     return Rule(lambda v: any(r.accepts(v) for r in rules), " or ".join(r.text for r in rules))
 
 
 def plugin(registry: Registry[Any], *others: str) -> Rule:
-    """A registered name, an object that keeps the family's contract, or one of some other words.
+    """Accept a registered name, an object that keeps the family's contract, or one of some other words.
 
-    An unknown name is a PluginError that lists what there is; what an object lacks is told by its family.
+    An unknown name is a PluginError that lists what there is; the family says what an object lacks.
     """
 
     def accepts(value: Any) -> bool:
@@ -78,10 +97,24 @@ def plugin(registry: Registry[Any], *others: str) -> Rule:
     return Rule(accepts, f"the name of one of pyconvx.{registry.group.partition('.')[2]}, or such an object")
 
 
-def check_parameters(estimator: object, values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
+def loss_for(kind: str) -> Rule:
+    """Accept a loss, or the name of one, that compares outputs with targets of this kind."""
+    family = plugin(losses.registry)
+
+    def accepts(value: Any) -> bool:
+        compared = losses.base.target_kind(losses.registry.resolve(value))
+        if compared != kind:
+            raise ValueError(f"loss={value!r} compares outputs with {compared}, this estimator predicts {kind}")
+        return True
+
+    return Rule(accepts, family.text)
+
+
+def check_parameters(estimator: object, values: Mapping[str, Any], rules: Mapping[str, AnyRule]) -> None:
     """Raise ValueError for the first parameter that breaks its rule."""
-    for name, rule in rules.items():
+    for name, stated in rules.items():
         value = values[name]
+        rule = stated.rule(values["spatial_dims"]) if isinstance(stated, ByAxes) else stated
         words = f"The {name!r} parameter of {type(estimator).__name__} must be {rule.text}. Got {value!r} instead."
         try:
             accepted = rule.accepts(value)

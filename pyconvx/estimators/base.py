@@ -1,0 +1,163 @@
+"""BaseCNN: what every estimator around a network is, whatever it predicts.
+
+It knows scikit-learn's contract. A subclass names a `Targets` class, which knows its kind of y, and adds the
+parameters and methods that belong to that kind.
+"""
+
+from contextlib import ExitStack
+from typing import Any, Self
+
+import numpy as np
+
+from pyconvx._core.types import Array
+from pyconvx.estimators import samples
+from pyconvx.estimators.callbacks import CallbackSupportMixin, with_callbacks
+from pyconvx.estimators.checkpoint import CheckpointWriter, fingerprint_of
+from pyconvx.estimators.constraints import check_parameters
+from pyconvx.estimators.declaration import rules_of
+from pyconvx.estimators.fitting import Data, TrainedNetwork
+from pyconvx.estimators.targets import Targets, check_weights
+from pyconvx.estimators.validation import Validation, check_together
+
+
+class BaseCNN(CallbackSupportMixin, TrainedNetwork):
+    """Base of the estimators; a subclass names its `_target_type` and declares ``loss`` and its own parameters."""
+
+    @with_callbacks  # type: ignore[untyped-decorator]
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Train on images or signals.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H, W, C), (n, H, W) or (n, features)
+            With ``spatial_dims=1`` (n, length, channels) or (n, length). uint8 is scaled by 1/255; everything
+            else is taken as it is.
+        y : array-like of shape (n,)
+            Labels, or numbers; for regression (n, k) too.
+        sample_weight : array-like of shape (n,), optional
+            Not negative; rows of weight 0 are left out.
+        X_val, y_val : array-like, optional
+            Scored after every epoch; with early stopping they decide.
+        sample_weight_val : array-like, optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If data or a parameter is not legal; scikit-learn's words.
+        DivergenceError
+            If the loss, a weight or an output becomes NaN or infinite; the weights of the last finite epoch
+            are kept.
+        CheckpointError
+            If the checkpoint cannot be written, is another fit's, or another fit is writing it.
+
+        Warns
+        -----
+        RuntimeWarning
+            If a checkpoint could not be written; training goes on.
+        ConvergenceWarning
+            If max_iter epochs did not suffice.
+        """
+        self._check_parameters()
+        check_together(X_val, y_val, sample_weight_val)
+        with ExitStack() as locks:
+            with self._unchanged_on_error():
+                data, targets, going_on = self._training_data(X, y, sample_weight)
+                validation = self._given_validation(X_val, y_val, sample_weight_val, targets, data)
+                saver = None
+                if self.checkpoint is not None:
+                    start = self.network_.buffer if going_on else np.empty(0)
+                    arrays = (data.X, data.y, data.weights, start)
+                    saver = locks.enter_context(
+                        CheckpointWriter(self.checkpoint, fingerprint_of(self, arrays, validation))
+                    )
+                resumed = saver is not None and self.resume and saver.resume(self, targets)
+                self._begin(data, targets, new=not (going_on or resumed))
+                trainer, validation = self._prepared(data, targets, validation, 0 if saver is None else saver.done)
+            self._train(trainer, validation, data, self.max_iter, saver)
+        return self
+
+    def _training_data(self, X: Any, y: Any, sample_weight: Any) -> tuple[Data, Targets, bool]:
+        """Return checked data, what was learnt of y, and whether a warm start goes on."""
+        going_on = self.warm_start and hasattr(self, "network_")
+        images, y = self._check_data(X, y, reset=not going_on)
+        targets = self._target_type.learn(y)
+        if going_on and not targets.same_as(before := self._target_type.of(self)):
+            raise ValueError(
+                f"warm_start needs the {targets.noun} of the first fit, {before.shown()}, got {targets.shown()}"
+            )
+        dtype = self.network_.dtype if going_on else samples.computing_dtype(self.dtype, images)
+        return Data(images, y, targets.weights(self, sample_weight, y), dtype), targets, going_on
+
+    def _partial_fit(self, X: Any, y: Any, targets: Targets | None, sample_weight: Any) -> Self:
+        """Train one epoch; `targets` None takes those of the first call, which learns them of its y."""
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True: it cannot hold rows out")
+        first = not hasattr(self, "network_")
+        with self._unchanged_on_error():
+            images, y = self._check_data(X, y, reset=first)
+            if targets is None:
+                targets = self._target_type.learn(y) if first else self._target_type.of(self)
+            dtype = samples.computing_dtype(self.dtype, images) if first else self.network_.dtype
+            targets.encode(y, dtype)  # what cannot be encoded is refused before there is a network
+            data = Data(images, y, targets.weights(self, sample_weight, y), dtype)
+            self._begin(data, targets, new=first)
+            trainer, _ = self._prepared(data, targets, None, 0 if first else self.n_iter_)
+        self._train(trainer, None, data, None)
+        return self
+
+    def _begin(self, data: Data, targets: Targets, *, new: bool) -> None:
+        """Make a new network, or refuse to go on with other layers."""
+        if not new:
+            self._check_same_layers(targets.n_outputs)
+            return
+        self._make_network(data.X, targets.n_outputs)
+        self.__dict__.update(targets.fitted())
+
+    def _check_parameters(self) -> None:
+        """Refuse illegal constructor parameters."""
+        check_parameters(self, self.get_params(deep=False), rules_of(type(self)))
+        if self.resume and self.checkpoint is None:
+            raise ValueError("resume=True needs a checkpoint to go on from: pass checkpoint=Checkpoint(path)")
+        self._threads()
+
+    def _check_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Array, Array]:
+        """Return X and y as arrays that fit together."""
+        if y is None:
+            self._target_type.check(self, np.empty(0), y)
+        images = self._check_X(X, reset=reset)
+        dtype = samples.computing_dtype(self.dtype, images) if reset else self.network_.dtype
+        samples.check_cast(images, dtype)
+        return images, self._target_type.check(self, images, y)
+
+    def _given_validation(
+        self, X_val: Any, y_val: Any, weights: Any, targets: Targets, data: Data
+    ) -> Validation | None:
+        """Return the validation data that the user brought."""
+        if X_val is None:
+            return None
+        images = self._check_X(X_val, reset=False, name="X_val")
+        samples.check_cast(images, data.dtype)
+        y = self._target_type.check(self, images, y_val, "y_val")
+        encoded = targets.encode(y, data.dtype, "y_val")
+        return Validation(images, y, encoded, check_weights(weights, len(images), "sample_weight_val"))
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that X is dense and finite: 2-D, and samples of three or four axes."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.sparse = False
+        tags.input_tags.allow_nan = False
+        return tags

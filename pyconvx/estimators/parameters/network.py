@@ -1,0 +1,123 @@
+"""The parameters that say which layers there are."""
+
+from typing import Any
+
+import numpy as np
+
+from pyconvx import activations, initializers
+from pyconvx.estimators import constraints as rule
+from pyconvx.estimators.declaration import estimator, parameter
+from pyconvx.estimators.parameters.layout import SampleLayout
+from pyconvx.layers.space import check_padding
+
+
+def _legal_padding(axes: int) -> Any:
+    def accepts(value: Any) -> bool:
+        try:
+            check_padding(value, axes)
+        except (TypeError, ValueError):
+            return False
+        return not isinstance(value, str) or value in ("same", "valid")
+
+    return accepts
+
+
+def _legal_dtype(value: Any) -> bool:
+    if value is None or not isinstance(value, (str, type, np.dtype)):
+        return value is None
+    try:
+        return np.dtype(value) in (np.float32, np.float64)
+    except (TypeError, ValueError, SyntaxError):  # NumPy has text parsed as Python's
+        return False
+
+
+_WINDOW = rule.ByAxes(signals=rule.integer(1), images=rule.pair)
+_SIZES = rule.either(rule.integer(1), rule.sizes)
+
+
+@estimator
+class NetworkParameters(SampleLayout):
+    """An estimator around a network."""
+
+    filters: Any = parameter(
+        default=(32, 64),
+        kw_only=False,
+        rule=_SIZES,
+        kind="int or sequence of int",
+        text="Output channels of each convolution of the default stack. More and wider ones learn finer detail "
+        "and cost time; an empty sequence leaves dense layers only.",
+    )
+    kernel_size: Any = parameter(
+        default=3,
+        rule=_WINDOW,
+        kind="int or pair of int",
+        text="Size of the convolutions' kernels. A kernel larger than the map that it gets is clipped to it. "
+        "Raise it if what matters is large and smooth, such as in signals.",
+    )
+    pool_size: Any = parameter(
+        default=2,
+        rule=_WINDOW,
+        kind="int or pair of int",
+        text="Size of the max pools, clipped as kernels are. 1 leaves the pools out, which keeps every position "
+        "and makes the first dense layer much larger.",
+    )
+    padding: Any = parameter(
+        default="same",
+        rule=rule.ByAxes(
+            signals=rule.Rule(_legal_padding(1), 'an int, (before, after), "same" or "valid"'),
+            images=rule.Rule(_legal_padding(2), 'an int, a pair, a pair of pairs, "same" or "valid"'),
+        ),
+        kind='int, pair, pair of pairs, "same" or "valid"',
+        text='Zeros around what a convolution gets. "same" keeps the size of the map, "valid" adds none; '
+        "numbers are for both sides, (height, width) or ((top, bottom), (left, right)).",
+    )
+    hidden_layer_sizes: Any = parameter(
+        default=(128,),
+        rule=_SIZES,
+        kind="int or sequence of int",
+        text="Units of the dense layers after the convolutions. An empty sequence connects the maps with the "
+        "output layer directly, which often suffices for small data.",
+    )
+    activation: Any = parameter(
+        default="relu",
+        rule=rule.plugin(activations.registry),
+        kind="str or object",
+        text="Function after each convolution and each hidden dense layer: a name of `pyconvx.activations` or "
+        "of an installed plugin, or an object.",
+    )
+    dropout: float = parameter(
+        default=0.0,
+        rule=rule.real(0, 1),
+        kind="float",
+        text="Fraction of the units that is dropped at random after each hidden dense layer, in training only. "
+        "Try 0.2 to 0.5 if the validation score falls while the loss still improves.",
+    )
+    batch_norm: bool = parameter(
+        default=False,
+        rule=rule.boolean,
+        kind="bool",
+        text="Whether batch normalisation follows each convolution. It helps deep stacks and larger learning "
+        "rates, and costs nothing when predicting; batches should have 16 rows or more.",
+    )
+    initializer: Any = parameter(
+        default="auto",
+        rule=rule.plugin(initializers.registry, "auto"),
+        kind="str or object",
+        text='How kernels begin; "auto" takes what the activation declares (He for the ReLU family, Xavier for '
+        "tanh and sigmoid).",
+    )
+    layers: Any = parameter(
+        default=None,
+        rule=rule.either(rule.Rule(lambda v: isinstance(v, (list, tuple)), "a sequence of layers"), rule.nothing),
+        kind="sequence of layers or None",
+        text="Replaces everything before the output layer, for architectures that the default stack does not "
+        "offer: values of `pyconvx.layers`, or names of layers that need no arguments. `Flatten` is added "
+        "before the first dense layer if it is missing.",
+    )
+    dtype: Any = parameter(
+        default=None,
+        rule=rule.Rule(_legal_dtype, "'float32', 'float64' or None"),
+        kind='{"float32", "float64"} or None',
+        text="Precision of the network. None keeps float64 data in float64 and computes everything else in "
+        'float32. "float32" halves the time for float64 data.',
+    )

@@ -1,0 +1,192 @@
+"""The parameters that say how a network is trained, and what is kept meanwhile."""
+
+from typing import Any
+
+from sklearn.metrics import get_scorer_names
+from sklearn.utils import check_random_state
+
+from pyconvx import schedules, solvers
+from pyconvx.estimators import constraints as rule
+from pyconvx.estimators.checkpoint import Checkpoint, is_checkpoint
+from pyconvx.estimators.declaration import estimator, parameter
+from pyconvx.estimators.parameters.network import NetworkParameters
+
+
+def _legal_random_state(value: Any) -> bool:
+    try:
+        return check_random_state(value) is not None
+    except (TypeError, ValueError):
+        return False
+
+
+def _legal_scoring(value: Any) -> bool:
+    if isinstance(value, str):
+        return value == "loss" or value in get_scorer_names()
+    return value is None or callable(value)
+
+
+SCORING = rule.Rule(_legal_scoring, "a name of scikit-learn's scorers, 'loss', a callable or None")
+
+
+@estimator
+class TrainingParameters(NetworkParameters):
+    """An estimator that trains a network."""
+
+    solver: Any = parameter(
+        default="adam",
+        rule=rule.plugin(solvers.registry),
+        kind="str or object",
+        text="What takes the steps: a name of `pyconvx.solvers` or of an installed plugin, to which `momentum`, "
+        "`nesterovs_momentum`, `beta_1`, `beta_2` and `epsilon` apply, or an object, which brings its own.",
+    )
+    alpha: float = parameter(
+        default=1e-4,
+        rule=rule.real(0),
+        kind="float",
+        text="Strength of the L2 penalty on kernels, as in scikit-learn's MLP; biases and the parameters of "
+        "norms are free of it. Raise it against overfitting.",
+    )
+    batch_size: Any = parameter(
+        default="auto",
+        rule=rule.either(rule.integer(1), rule.choice("auto")),
+        kind='int or "auto"',
+        text='Rows per step; "auto" is ``min(128, n_samples)``. Smaller batches take more steps per epoch, '
+        "larger ones use more threads well.",
+    )
+    learning_rate: Any = parameter(
+        default="constant",
+        rule=rule.plugin(schedules.registry),
+        kind="str or object",
+        text="The schedule of the learning rate, for any solver: a name of `pyconvx.schedules` or of an "
+        'installed plugin, or an object. "cosine" and "one_cycle" spread over `max_iter` epochs and suit a '
+        "fixed budget.",
+    )
+    learning_rate_init: float = parameter(
+        default=1e-3,
+        rule=rule.real(0, above=True),
+        kind="float",
+        text="Learning rate at the start. Lower it if the loss rises or training diverges, raise it if the loss "
+        "falls slowly and steadily; SGD needs about ten times the rate of Adam.",
+    )
+    power_t: float = parameter(
+        default=0.5,
+        rule=rule.real(0),
+        kind="float",
+        text='Exponent of the schedule "invscaling"; no other schedule reads it.',
+    )
+    max_iter: int = parameter(
+        default=50,
+        rule=rule.integer(1),
+        kind="int",
+        text="Epochs, unless training ends earlier because it no longer improves (see `tol` and "
+        "`n_iter_no_change`).",
+    )
+    shuffle: bool = parameter(
+        default=True,
+        rule=rule.boolean,
+        kind="bool",
+        text="Whether each epoch has an order of its own. False takes rows as they are in X, which learns badly "
+        "if X is sorted.",
+    )
+    random_state: Any = parameter(
+        default=None,
+        rule=rule.Rule(_legal_random_state, "an int from 0 to 2**32 - 1, a RandomState or None"),
+        kind="int, RandomState instance or None",
+        text="Decides starting weights, order of samples, dropout and rows held out. With an int, the same data "
+        "and parameters give the same bits on any number of threads.",
+    )
+    tol: float = parameter(
+        default=1e-4,
+        rule=rule.real(0),
+        kind="float",
+        text="How much better the loss, or with `early_stopping` the validation score, has to become to count "
+        "as an improvement.",
+    )
+    verbose: Any = parameter(
+        default=False,
+        rule=rule.verbosity,
+        kind="bool or int",
+        text="Whether each epoch prints a line with loss, score and speed.",
+    )
+    warm_start: bool = parameter(
+        default=False,
+        rule=rule.boolean,
+        kind="bool",
+        text="Whether `fit` goes on from the last call, with the solver's memory and the curves, instead of "
+        "starting anew. Two fits of 5 epochs then give the bits of one of 10.",
+    )
+    momentum: float = parameter(
+        default=0.9,
+        rule=rule.real(0, 1),
+        kind="float",
+        text='Momentum of the solver "sgd"; no other solver reads it.',
+    )
+    nesterovs_momentum: bool = parameter(
+        default=True,
+        rule=rule.boolean,
+        kind="bool",
+        text='Whether the momentum of the solver "sgd" is Nesterov\'s.',
+    )
+    early_stopping: bool = parameter(
+        default=False,
+        rule=rule.boolean,
+        kind="bool",
+        text="Whether the validation score ends training and the best weights are restored. A part of the rows "
+        "is held out for it unless `fit` is given X_val and y_val. Use it if the network overfits.",
+    )
+    validation_fraction: float = parameter(
+        default=0.1,
+        rule=rule.real(0, 1, above=True),
+        kind="float",
+        text="Fraction of the rows that `early_stopping` holds out.",
+    )
+    beta_1: float = parameter(
+        default=0.9,
+        rule=rule.real(0, 1),
+        kind="float",
+        text='Decay of the mean gradient in the solvers "adam" and "adamw".',
+    )
+    beta_2: float = parameter(
+        default=0.999,
+        rule=rule.real(0, 1),
+        kind="float",
+        text='Decay of the mean squared gradient in the solvers "adam" and "adamw".',
+    )
+    epsilon: float = parameter(
+        default=1e-8,
+        rule=rule.real(0, above=True),
+        kind="float",
+        text='Keeps the solvers "adam", "adamw" and "rmsprop" from dividing by zero.',
+    )
+    n_iter_no_change: int = parameter(
+        default=10,
+        rule=rule.integer(1),
+        kind="int",
+        text="Training ends after more than this many epochs without an improvement of at least `tol`.",
+    )
+    scoring: Any = parameter(
+        default="loss",
+        rule=SCORING,
+        kind="str, callable or None",
+        text='What scores the validation data after each epoch; greater is better. "loss" is the negated loss, '
+        "a name is one of scikit-learn's scorers, None is the method `score`.",
+    )
+    n_jobs: int | None = parameter(
+        default=None,
+        rule=None,  # `resolve_threads` has its own words
+        kind="int or None",
+        text="Threads: None takes OpenMP's limit, -1 all processors, k exactly k. It never changes results. "
+        "Inside a parallel search leave it at None, so that the processes share the processors.",
+    )
+    checkpoint: Checkpoint | None = parameter(
+        default=None,
+        rule=rule.either(rule.Rule(is_checkpoint, "a Checkpoint with a path"), rule.nothing),
+        kind="Checkpoint or None",
+        text="The file in which `fit` keeps what it has reached, for fits that may be cut off.",
+    )
+    resume: bool = parameter(
+        default=False,
+        rule=rule.boolean,
+        kind="bool",
+        text="Whether `fit` goes on from the checkpoint, if there is one, as if it had not been cut off.",
+    )

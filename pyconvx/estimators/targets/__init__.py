@@ -1,0 +1,14 @@
+"""What an estimator predicts: one object per kind of y, which encodes, weights, holds out and decodes it.
+
+base      the contract
+classes   labels of classes that exclude one another
+values    real numbers, one or several per sample
+weights   checks of sample weights
+"""
+
+from pyconvx.estimators.targets.base import Targets
+from pyconvx.estimators.targets.classes import ClassTargets
+from pyconvx.estimators.targets.values import RealTargets
+from pyconvx.estimators.targets.weights import check_weights
+
+__all__ = ["ClassTargets", "RealTargets", "Targets", "check_weights"]

@@ -1,0 +1,126 @@
+"""Labels of classes that exclude one another: as numbers of classes for the loss, and back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import train_test_split
+from sklearn.utils import assert_all_finite
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from pyconvx._core.arrays import refuse_odd_array
+from pyconvx._core.types import Array, FloatArray
+from pyconvx.estimators.targets.base import Rows, Targets, require_y
+from pyconvx.estimators.targets.weights import check_weights
+from pyconvx.losses import Loss
+
+
+def are_classes(value: Any) -> bool:
+    """Whether a value can be ``classes_``: labels are looked up by bisection, so sorted and distinct."""
+    vector = isinstance(value, np.ndarray) and value.ndim == 1 and len(value) > 0
+    return vector and np.array_equal(np.unique(value), value)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassTargets(Targets):
+    """One label per sample.
+
+    Parameters
+    ----------
+    classes : array of shape (n_classes,)
+        The labels, sorted.
+    """
+
+    classes: Array
+
+    kind: ClassVar[str] = "classes"
+    out_activation: ClassVar[str] = "softmax"
+    noun: ClassVar[str] = "classes"
+    attributes: ClassVar[Mapping[str, Callable[[Any], bool]]] = {"classes_": are_classes}
+
+    def __str__(self) -> str:
+        return f"{len(self.classes)} classes"
+
+    @classmethod
+    def check(cls, estimator: object, X: Array, y: Any, name: str = "y") -> Array:
+        """Return labels as a 1-D array, one per row of X."""
+        require_y(estimator, y)
+        refuse_odd_array(name, y)
+        labels: Array = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name=name)
+        check_consistent_length(X, labels)
+        distinct(labels)  # refuses mixed kinds in plainer words than the next line
+        check_classification_targets(labels)
+        return labels
+
+    @classmethod
+    def learn(cls, y: Array) -> Self:
+        """Make the targets of these labels."""
+        return cls(distinct(y))
+
+    @classmethod
+    def of(cls, estimator: Any) -> Self:
+        """Return the targets that a fitted estimator was trained on."""
+        return cls(estimator.classes_)
+
+    @property
+    def n_outputs(self) -> int:
+        """One output per class."""
+        return len(self.classes)
+
+    def fitted(self) -> dict[str, Any]:
+        """Return the fitted attributes of the estimator."""
+        return {"classes_": self.classes}
+
+    def encode(self, y: Array, dtype: npt.DTypeLike, name: str = "y") -> Rows:
+        """Return the place of each label among the sorted classes."""
+        unknown = np.setdiff1d(y, self.classes)
+        if len(unknown):
+            known = self.classes
+            raise ValueError(f"`{name}` has classes not in `self.classes_`. Unknown: {unknown}, known: {known}.")
+        return np.searchsorted(self.classes, y).astype(np.int64)
+
+    def weights(self, estimator: Any, sample_weight: Any, y: Array) -> FloatArray:
+        """Return sample weights times their classes' weights."""
+        return with_class_weight(sample_weight, estimator.class_weight, y)
+
+    def hold_out(self, encoded: Array, index: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
+        """Split rows so that each class has the same fraction in both parts."""
+        random_state = seed % 2**32
+        parts = train_test_split(index, test_size=fraction, stratify=encoded[index], random_state=random_state)
+        return np.sort(parts[0]), np.sort(parts[1])
+
+    def decode(self, outputs: FloatArray, loss: Loss) -> Array:
+        """Return the most probable labels."""
+        labels: Array = self.classes[outputs.argmax(axis=1)]
+        return labels
+
+    def present(self, predictions: FloatArray) -> FloatArray:
+        """Return probabilities as they are, of shape (n, n_classes)."""
+        return predictions
+
+    def shown(self) -> str:
+        """Return the classes for messages."""
+        return str(self.classes)
+
+
+def distinct(labels: Array) -> Array:
+    """Return the classes, sorted."""
+    try:
+        return np.unique(labels)
+    except TypeError:
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise TypeError(f"labels must be uniformly strings or numbers, got {kinds}") from None
+
+
+def with_class_weight(sample_weight: Any, class_weight: Any, labels: Array) -> FloatArray:
+    """Return sample weights times their classes' weights; together too they may not all be zero."""
+    weights = check_weights(sample_weight, len(labels))
+    if class_weight is None:
+        return weights
+    factors = check_weights(compute_sample_weight(class_weight, labels), len(labels), "class_weight")
+    return check_weights(weights * factors, len(labels), "sample_weight * class_weight")
