@@ -106,7 +106,7 @@ def test_workers(backend):
 
 
 def test_trainings_at_the_same_time():
-    """Trainings at the same time, in threads of one process, do not disturb one another."""
+    """Trainings that run at the same time, in threads of one process, do not disturb one another."""
     work = (joblib.delayed(bits_of_a_fit)(seed, 2) for seed in range(6))
     assert joblib.Parallel(3, backend="threading")(work) == [bits_of_a_fit(seed) for seed in range(6)]
 
@@ -122,7 +122,7 @@ CONTINUED = {
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("settings", CONTINUED.values(), ids=CONTINUED)
 def test_training_in_parts_is_training_at_once(settings, dtype, tmp_path, monkeypatch):
-    """Training goes to the same bits in one fit, in two fits with warm_start, epoch by epoch with partial_fit, and
+    """Training ends with the same bits in one fit, in two fits with warm_start, epoch by epoch with partial_fit, and
     after a cut and a resume, if the schedule does not look at max_iter and nothing is held out.
     """
     settings = {**settings, "dtype": dtype}
@@ -147,7 +147,7 @@ def test_training_in_parts_is_training_at_once(settings, dtype, tmp_path, monkey
 
 
 def test_what_only_watches():
-    """n_jobs, verbose, callbacks, checkpoints and validation data change no bit where nothing stops early."""
+    """n_jobs, verbose, callbacks, checkpoints and validation data change no bit if nothing stops early."""
     with tempfile.TemporaryDirectory() as folder:
         models = [
             fitted(X, Y),
@@ -182,7 +182,7 @@ def test_the_global_generator_plays_no_part():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
 def test_memory(dtype, tmp_path):
-    """The way X lies in memory changes no bit: order, strides, byte order, a read-only or a mapped file."""
+    """How X is stored in memory changes no bit: order, strides, byte order, a read-only or a mapped file."""
     data = np.ascontiguousarray((np.abs(X) * 60).astype(dtype))
     expected = fitted(data, Y, batch_norm=True)
     np.save(tmp_path / "X.npy", data)
@@ -235,7 +235,7 @@ def test_levels_with_fma_agree(by_level):
 
 def test_the_baseline_is_near(by_level):
     """The baseline for older processors, which rounds every product, stays within 1 % in float32 and 1e-8 in
-    float64 of the greatest number after an epoch.
+    float64 of the largest number after an epoch.
     """
     for key, values in by_level["baseline"].items():
         scale = np.abs(values).max(initial=1e-30)
