@@ -122,8 +122,8 @@ CONTINUED = {
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("settings", CONTINUED.values(), ids=CONTINUED)
 def test_training_in_parts_is_training_at_once(settings, dtype, tmp_path, monkeypatch):
-    """Training ends with the same bits in one fit, in two fits with warm_start, epoch by epoch with partial_fit, and
-    after a cut and a resume, if the schedule does not look at max_iter and nothing is held out.
+    """Training ends with the same bits in one fit, in two fits with warm_start, epoch by epoch with partial_fit,
+    and after a cut and a resume, if the schedule does not look at max_iter and nothing is held out.
     """
     settings = {**settings, "dtype": dtype}
     whole = fitted(X, Y, max_iter=4, **settings)
