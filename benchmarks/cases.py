@@ -1,7 +1,7 @@
 """What is compared: the cases, who takes part, and what pyconvx should reach.
 
-A comparison is measured in one go, its sides in alternating processes; its rows are what the table tells of
-it. Ratios are always "how many times better pyconvx is", whatever the unit.
+A comparison is measured as a whole, with its sides in alternating processes; its rows are lines of the table.
+Ratios are always "how many times better pyconvx is", whatever the unit.
 """
 
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ GROWTH_BATCHES = ("1", "4", "16", "64", "256")
 
 @dataclass(frozen=True)
 class Side:
-    """Someone who takes part: a worker, its function, and the variants of which the best runs."""
+    """A library that takes part: its worker, the function to call, and its variants, of which the best runs."""
 
     name: str
     worker: str
@@ -48,9 +48,9 @@ class Side:
 class Row:
     """A line of the table.
 
-    `items` are what was measured; of several, `reduce` takes the best figure of each side ("best"), the
-    geometric mean of the ratios ("mean") or the smallest ratio ("least"). `peers` are the sides of which the
-    best counts. `target` is the ratio wanted, `limit` the most that pyconvx itself may need.
+    `items` are what was measured. If there are several, `reduce` takes the best figure of each side ("best"), the
+    geometric mean of the ratios ("mean") or the smallest ratio ("least"). Of the sides in `peers`, the best one
+    counts. `target` is the ratio that pyconvx should reach, `limit` the most that it may need.
     """
 
     label: str
@@ -89,7 +89,7 @@ _TORCH = ("torch",)
 def _training(
     case: int, network: str, threads: int, batches: tuple[str, ...], images: int, seconds: float, target: float
 ) -> Comparison:
-    """Cases 1 to 3; only the first has bfloat16 rows."""
+    """Return case 1, 2 or 3; only the first has bfloat16 rows."""
     options = {"network": network, "images": images, "threads": threads}
     sides = [
         Side("pyconvx", "ours", "train"),
@@ -110,7 +110,7 @@ def _training(
 
 
 def _fit(threads: int) -> Comparison:
-    """Case 4."""
+    """Return case 4."""
     sides = (
         Side("pyconvx", "ours", "fit"),
         Side("skorch", "skorch_fit", "fit", needs=("torch", "skorch")),
@@ -129,7 +129,7 @@ def _fit(threads: int) -> Comparison:
 
 
 def _search(backend: str) -> Comparison:
-    """Case 5: joblib gives each of two workers one thread; skorch always has processes."""
+    """Return case 5: joblib gives each of two workers one thread; skorch always has processes."""
     sides = (
         Side("pyconvx", "ours", "search", options={"backend": backend}),
         Side("skorch", "skorch_fit", "search", needs=("torch", "skorch")),
@@ -141,7 +141,7 @@ def _search(backend: str) -> Comparison:
 
 
 def _inference(network: str, threads: int) -> Comparison:
-    """Case 6; one image of network 1 in at most 0.8 times the peer's time is a ratio of 1.25."""
+    """Return case 6; one image of network 1 in at most 0.8 times the peer's time is a ratio of 1.25."""
     batches = ("1", "32", "256", "1024")
     sides = (
         Side("pyconvx", "ours", "predict"),
@@ -159,7 +159,7 @@ def _inference(network: str, threads: int) -> Comparison:
 
 
 def _layers(threads: int) -> Comparison:
-    """Case 7."""
+    """Return case 7."""
     rows: list[Row] = []
     items: list[str] = []
     for direction, target in (("forward", 1.05), ("backward", 1.3)):
@@ -179,7 +179,7 @@ def _layers(threads: int) -> Comparison:
 
 
 def _footprint() -> list[Comparison]:
-    """Case 8."""
+    """Return case 8."""
     result = []
     for function, label, unit, limit, pairs in (
         ("seconds", "import after scikit-learn", "s", 0.15, 7),
@@ -195,7 +195,7 @@ def _footprint() -> list[Comparison]:
 
 
 def _growth(threads: int) -> list[Comparison]:
-    """Case 9: no rows, a plot."""
+    """Return case 9, which has a plot instead of rows."""
     ours, torch = (
         Side("pyconvx", "ours", "layers"),
         Side("PyTorch", "pytorch", "layers", ("channels_last",), needs=_TORCH),
@@ -219,7 +219,7 @@ def _growth(threads: int) -> list[Comparison]:
 
 
 def comparisons() -> list[Comparison]:
-    """All of them, in the order of the cases."""
+    """Return all comparisons, in the order of the cases."""
     result = []
     for case, network, batches, images, seconds in (
         (1, "digits", BATCHES, 1024, 2.0),

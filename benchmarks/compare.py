@@ -29,7 +29,7 @@ PACKAGES = ("pyconvx", "numpy", "scipy", "scikit-learn", "torch", "skorch", "onn
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", type=int, help="numbers 1 to 9; all by default")
     parser.add_argument("--data", default=os.environ.get("PYCONVX_FASHION", ""), help="folder of Fashion-MNIST")
@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="of each measurement; cases have their own default")
     parser.add_argument("--pairs", type=int, help="processes of each side; cases have their own default")
     parser.add_argument("--output", type=Path, help="folder of the page and the results, docs/evidence by default")
-    parser.add_argument("--page-only", action="store_true", help="write the page from the results there are")
+    parser.add_argument("--page-only", action="store_true", help="only write the page, from the stored results")
     options = parser.parse_args()
     if not set(options.cases) <= set(range(1, 10)):
         parser.error("cases are numbered 1 to 9")
@@ -48,7 +48,7 @@ def arguments() -> argparse.Namespace:
 
 
 def version(package: str) -> str:
-    """The installed version."""
+    """Return the installed version of a package."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -56,7 +56,7 @@ def version(package: str) -> str:
 
 
 def built() -> str:
-    """Version and, in a checkout, commit of pyconvx."""
+    """Return the version of pyconvx and, in a checkout, its commit."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True)
@@ -66,7 +66,7 @@ def built() -> str:
 
 
 def machine() -> dict[str, str]:
-    """Where and with what this was measured."""
+    """Describe the machine and the versions that the figures belong to."""
     text = Path("/proc/cpuinfo").read_text(errors="ignore") if Path("/proc/cpuinfo").exists() else ""
     fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     flags = {k.strip(): v for k, v in fields.items()}.get("flags", "").split()
@@ -81,7 +81,7 @@ def machine() -> dict[str, str]:
 
 
 def check_peers(chosen: list[Comparison]) -> None:
-    """End with a hint where a peer is not installed."""
+    """Exit with a hint if a peer is not installed."""
     needed = {name for comparison in chosen for side in comparison.sides for name in side.needs}
     if any(comparison.case == 9 for comparison in chosen):
         needed.add("matplotlib")
@@ -91,7 +91,7 @@ def check_peers(chosen: list[Comparison]) -> None:
 
 
 def run(chosen: list[Comparison], stored: dict[str, Any], options: argparse.Namespace, path: Path) -> bool:
-    """Measure, keeping what is done at once; False where a worker failed."""
+    """Measure, and store each result at once; return False if a worker failed."""
     fine, source = True, built()  # asked before results are written into the checkout
     for comparison in chosen:
         if comparison.needs_data and not options.data:
@@ -115,7 +115,7 @@ def run(chosen: list[Comparison], stored: dict[str, Any], options: argparse.Name
 
 
 def main() -> int:
-    """Measure, print, write."""
+    """Measure, print the table and write the page."""
     options = arguments()
     everything = comparisons()
     chosen = [c for c in everything if not options.cases or c.case in options.cases]

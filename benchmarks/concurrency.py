@@ -1,9 +1,9 @@
-"""One fitted classifier asked by many Python threads at once: images per second of them all.
+"""Many Python threads that predict with one fitted classifier: images per second of all together.
 
     python benchmarks/concurrency.py [--seconds 1] [--rounds 5]
 
-Each asks for batches of 32 images on one thread of its own (``n_jobs=1``). The rounds alternate between the
-numbers of threads; the table shows medians, and the gain over one thread.
+Each Python thread predicts batches of 32 images with ``n_jobs=1``. The rounds alternate between the numbers of
+threads; the table shows medians, and the gain over one thread.
 """
 
 import argparse
@@ -22,7 +22,7 @@ BATCH = 32
 
 
 def images_per_second(clf: CNNClassifier, X: np.ndarray, threads: int, seconds: float) -> float:
-    """What all threads predict together in that time."""
+    """Return the images per second that all threads predict together."""
     end = time.perf_counter() + seconds
     counts = [0] * threads
 

@@ -15,7 +15,7 @@ TITLES = {
 
 
 def _lines(results: dict[str, Any], kind: str) -> list[tuple[str, int, dict[str, float]]]:
-    """Side, threads and figures of what was measured."""
+    """Return side, threads and figures of each measured line."""
     found = []
     for threads in THREADS:
         for side, runs in results.get(f"growth {kind} {threads}", {}).get("runs", {}).items():
@@ -24,7 +24,7 @@ def _lines(results: dict[str, Any], kind: str) -> list[tuple[str, int, dict[str,
 
 
 def draw(results: dict[str, Any], path: Path) -> bool:
-    """Write the picture; False where nothing was measured."""
+    """Write the picture; return False if nothing was measured."""
     layers, training = _lines(results, "layers"), _lines(results, "training")
     if not layers or not training:
         return False

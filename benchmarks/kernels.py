@@ -70,7 +70,7 @@ def cases(layer: tuple[int, ...], threads: int, dtype: str) -> tuple[float, dict
 
 
 def speed(call: Callable[[], None], flops: float, seconds: float = 0.02) -> float:
-    """GFLOP/s over about `seconds`."""
+    """Return GFLOP/s over about `seconds`."""
     repeats = 0
     start = time.perf_counter()
     while True:

@@ -1,4 +1,4 @@
-"""The machine's peak of fused multiply-adds on one core, in GFLOP/s, from a loop that lives in registers."""
+"""The machine's peak of fused multiply-adds on one core, in GFLOP/s, from a loop that stays in registers."""
 
 import ctypes
 import subprocess
@@ -27,7 +27,7 @@ double spin(long rounds)
 
 
 def _width() -> int:
-    """Bytes of this processor's widest vector."""
+    """Return the bytes of this processor's widest vector."""
     flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
     return 64 if " avx512f" in flags else 32 if " fma" in flags else 16
 

@@ -25,12 +25,12 @@ training step of the digits network. PyTorch channels-last, with fused Adam.
 
 
 def number(value: float) -> str:
-    """Three digits that matter, or a whole number."""
+    """Write a number with three significant digits, or as a whole number."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def quantity(row: Row, value: float) -> str:
-    """A figure with its unit; a single image also as time."""
+    """Write a figure with its unit; for a single image also the time."""
     text = f"{number(value)} {row.unit}"
     return f"{text} ({1e6 / value:,.0f} us)" if row.label.endswith("batch 1") else text
 
@@ -62,7 +62,7 @@ def _line(comparison: Comparison, row: Row, result: dict[str, Any] | None) -> st
 
 
 def table(comparisons: Iterable[Comparison], results: dict[str, Any]) -> str:
-    """The main table."""
+    """Write the main table."""
     lines = [HEAD]
     for comparison in comparisons:
         result = results.get(comparison.key)
@@ -71,7 +71,7 @@ def table(comparisons: Iterable[Comparison], results: dict[str, Any]) -> str:
 
 
 def _layer_table(comparisons: Iterable[Comparison], results: dict[str, Any]) -> str:
-    """Case 7, layer by layer."""
+    """Write case 7, layer by layer."""
     lines = []
     measured = [c for c in comparisons if c.case == 7 and c.key in results]
     for layer in LAYERS:
@@ -88,7 +88,7 @@ def _layer_table(comparisons: Iterable[Comparison], results: dict[str, Any]) -> 
 
 
 def _scores(comparisons: Iterable[Comparison], results: dict[str, Any]) -> str:
-    """What the fits learnt, so that speed is seen not to be bought with it."""
+    """Write what the fits learnt, to show that speed does not cost accuracy."""
     lines = []
     for comparison in comparisons:
         for side, runs in results.get(comparison.key, {}).get("runs", {}).items():
@@ -101,7 +101,7 @@ def _scores(comparisons: Iterable[Comparison], results: dict[str, Any]) -> str:
 
 
 def _measured(comparisons: Iterable[Comparison], results: dict[str, Any]) -> str:
-    """Dates, pairs and seconds of each case."""
+    """Write dates, pairs and seconds of each case."""
     lines: dict[tuple[int, str], None] = {}
     for comparison in comparisons:
         if (result := results.get(comparison.key)) is not None:
@@ -112,7 +112,7 @@ def _measured(comparisons: Iterable[Comparison], results: dict[str, Any]) -> str
 
 
 def page(comparisons: list[Comparison], stored: dict[str, Any], picture: str) -> str:
-    """The whole page; parts that nothing is known for are left out."""
+    """Write the whole page; parts without results are left out."""
     results = stored["results"]
     machine = "\n".join(f"- {name}: {value}" for name, value in stored["machine"].items())
     parts = {

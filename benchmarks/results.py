@@ -1,4 +1,4 @@
-"""What the measured numbers say: medians over the pairs, ratios with their spread, targets met or not."""
+"""From measured numbers to rows: medians over the pairs, ratios with their spread, targets met or not."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Outcome:
-    """One row, filled in: medians of both, the ratio and the least and largest ratio of a pair."""
+    """One row with its figures: medians of both sides, the ratio, and the least and largest ratio of a pair."""
 
     ours: float
     peer: str
@@ -27,7 +27,7 @@ class Outcome:
 
 
 def outcome(comparison: Comparison, row: Row, result: Result) -> Outcome:
-    """Fill in a row."""
+    """Work out the figures of a row."""
     if row.reduce == "least":
         each = [replace(_against_best(comparison, row, result, (item,)), where=item) for item in row.items]
         return min(each, key=lambda found: found.ratio)
@@ -41,7 +41,7 @@ def _more_is_better(comparison: Comparison, row: Row) -> bool:
 
 
 def _values(comparison: Comparison, row: Row, result: Result, side: str, items: Sequence[str]) -> list[float]:
-    """One number per pair: of several items the best."""
+    """Return one number per pair, the best one if there are several items."""
     answers = result["runs"][side]
     if row.value != "figures":
         return [answer[row.value] for answer in answers]
@@ -50,7 +50,7 @@ def _values(comparison: Comparison, row: Row, result: Result, side: str, items: 
 
 
 def _ratios(comparison: Comparison, row: Row, ours: list[float], theirs: list[float]) -> list[float]:
-    """How many times better, pair by pair."""
+    """Return how many times better pyconvx is, pair by pair."""
     pairs = zip(ours, theirs, strict=True)
     return [a / b if _more_is_better(comparison, row) else b / a for a, b in pairs]
 
@@ -70,14 +70,14 @@ def _against_best(comparison: Comparison, row: Row, result: Result, items: Seque
 
 
 def _with_variant(result: Result, side: str, items: Sequence[str], values: list[float]) -> str:
-    """The side's name, and in which variant it ran."""
+    """Return the side's name with the variant that ran."""
     variants = {result["variants"].get(side, {}).get(item, "") for item in items}
     text = variants.pop() if len(variants) == 1 else ""
     return f"{side} ({text.replace('_', '-').replace(' ', ', ')})" if text else side
 
 
 def _mean(comparison: Comparison, row: Row, result: Result) -> Outcome:
-    """Geometric means over the items: of the times, and pair by pair of the ratios."""
+    """Return geometric means over the items: of the times, and of the ratios pair by pair."""
 
     def logs(side: str) -> list[float]:
         answers = result["runs"][side]
@@ -92,7 +92,7 @@ def _mean(comparison: Comparison, row: Row, result: Result) -> Outcome:
 
 
 def _met(row: Row, ratio: float, ours: float) -> bool | None:
-    """Whether the target is reached; None without one."""
+    """Return whether the target is reached; None if there is none."""
     if row.limit is not None:
         return ours <= row.limit
     return None if row.target is None else ratio >= row.target

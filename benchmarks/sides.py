@@ -1,4 +1,4 @@
-"""Runs the sides of a comparison in alternating fresh processes; no framework is imported here."""
+"""Runs the sides of a comparison in alternating new processes; no framework is imported here."""
 
 import json
 import os
@@ -12,13 +12,13 @@ from cases import Comparison, Side
 
 WORKERS = Path(__file__).parent / "workers"
 TIMEOUT = 900.0  # seconds of one worker
-THREADING = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")  # of the environment: not for the workers
+THREADING = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_")  # variables of the environment that workers do not get
 TRIAL = 0.25  # of the seconds, to choose a variant
 Answer = dict[str, Any]
 
 
 class WorkerError(RuntimeError):
-    """A worker ended badly; the text holds what it wrote to stderr."""
+    """A worker failed; the message holds what it wrote to stderr."""
 
 
 def work(worker: str, function: str, options: dict[str, Any], threads: int | None) -> Answer:
@@ -48,7 +48,7 @@ def work(worker: str, function: str, options: dict[str, Any], threads: int | Non
 
 
 def _ask(comparison: Comparison, side: Side, items: list[tuple[str, str]], seconds: float, data: str) -> Answer:
-    """One process of one side."""
+    """Run one process of one side and return its answer."""
     options = comparison.options | side.options | {"seconds": seconds, "items": items}
     if comparison.needs_data:
         options["data"] = data
@@ -56,7 +56,7 @@ def _ask(comparison: Comparison, side: Side, items: list[tuple[str, str]], secon
 
 
 def _choose(comparison: Comparison, side: Side, seconds: float, data: str) -> list[tuple[str, str]]:
-    """For each item the variant that is fastest in a short first process."""
+    """Return for each item the variant that is fastest in a short first process."""
     if len(side.variants) == 1:
         return [(item, side.variants[0]) for item in comparison.items]
     tried = [(item, variant) for item in comparison.items for variant in side.variants]
@@ -69,7 +69,7 @@ def _choose(comparison: Comparison, side: Side, seconds: float, data: str) -> li
 
 
 def measure(comparison: Comparison, pairs: int, seconds: float, data: str = "") -> dict[str, Any]:
-    """Alternate the sides `pairs` times; what is returned goes into the results' file as it is.
+    """Alternate the sides `pairs` times; return what is stored in the file of results.
 
     Raises
     ------

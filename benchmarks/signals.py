@@ -39,7 +39,7 @@ def training_pass(layer: Conv1D | Conv2D, x: np.ndarray, threads: int) -> Callab
 
 
 def seconds(call: Callable[[], None], least: float = 0.02) -> float:
-    """Time of one call, over at least so many seconds."""
+    """Return the time of one call, measured over at least so many seconds."""
     repeats, start = 0, time.perf_counter()
     while True:
         call()

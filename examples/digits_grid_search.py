@@ -2,8 +2,8 @@
 
     python examples/digits_grid_search.py
 
-1,797 grey images of 8x8 pixels. A quarter is held out and seen once, at the end; the search compares
-filters, activation and initializer by cross-validation on the rest, two fits at a time.
+There are 1,797 grey images of 8x8 pixels. A quarter is held out and used once, at the end. On the rest, the search
+compares filters, activations and initializers by cross-validation, two fits at a time.
 """
 
 import time
@@ -26,7 +26,7 @@ GRID = {
 
 
 def make_search() -> GridSearchCV:
-    """Scale the pixels to 0..1, then the network; three folds, two processes."""
+    """Return a search over a pipeline of a scaler and a network, with three folds and two processes."""
     network = CNNClassifier(
         image_shape=(8, 8),
         dtype="float32",
@@ -42,7 +42,7 @@ def make_search() -> GridSearchCV:
 
 
 def print_table(results: dict[str, Any]) -> None:
-    """The grid, best first."""
+    """Print the grid, with the best candidate first."""
     names = list(GRID)
     rows = [("rank", *(name.removeprefix("cnn__") for name in names), "accuracy (3 folds)", "fit")]
     for i in np.argsort(results["rank_test_score"], kind="stable"):
@@ -58,7 +58,7 @@ def main() -> None:
     """Search, then test once."""
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
-    print(f"{len(X_train)} images to search and train on, {len(X_test)} held out\n")
+    print(f"{len(X_train)} images for search and training, {len(X_test)} held out\n")
 
     started = time.perf_counter()
     search = make_search().fit(X_train, y_train)
@@ -66,9 +66,9 @@ def main() -> None:
 
     print()
     print_table(search.cv_results_)
-    print(f"\nsearched and refitted in {seconds:.0f} s; the best, refitted on all {len(X_train)} images:\n")
+    print(f"\nsearch and refit took {seconds:.0f} s; the best network, refitted on all {len(X_train)} images:\n")
     print(search.best_estimator_["cnn"].summary())
-    print(f"\ntest accuracy {search.score(X_test, y_test):.4f} on the {len(X_test)} images held out")
+    print(f"\ntest accuracy {search.score(X_test, y_test):.4f} on the {len(X_test)} images that were held out")
     print("confusion matrix (rows: true digit, columns: predicted)")
     print("    " + " ".join(f"{digit:>3}" for digit in search.classes_))
     for digit, row in zip(search.classes_, confusion_matrix(y_test, search.predict(X_test)), strict=True):

@@ -27,7 +27,7 @@ BEST = {"epochs": 15, "schedule": "one_cycle", "learning_rate": 3e-3, "dropout":
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
-    """Array in a gzipped IDX file of unsigned bytes: two zeros, type 8, the axes, their sizes, the data."""
+    """Read a gzipped IDX file of unsigned bytes: two zeros, type 8, the axes, their sizes, the data."""
     try:
         with gzip.open(path) as file:
             start = file.read(4)
@@ -35,7 +35,7 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
                 raise ValueError(f"{path} is no IDX file of unsigned bytes with one to three axes")
             sizes = file.read(4 * start[3])
             shape = tuple(int.from_bytes(sizes[i : i + 4], "big") for i in range(0, 4 * start[3], 4))
-            data = bytearray()  # piece by piece: a size is believed when its bytes are there
+            data = bytearray()  # piece by piece: a size is believed only when its bytes are there
             while len(data) <= math.prod(shape) and (piece := file.read(1 << 20)):
                 data += piece
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -46,7 +46,7 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def load(folder: Path) -> tuple[npt.NDArray[np.uint8], ...]:
-    """X_train, y_train, X_test, y_test."""
+    """Return X_train, y_train, X_test, y_test."""
     arrays = []
     for part in ("train", "t10k"):
         X = read_idx(folder / f"{part}-images-idx3-ubyte.gz")
@@ -58,7 +58,7 @@ def load(folder: Path) -> tuple[npt.NDArray[np.uint8], ...]:
 
 
 def arguments() -> argparse.Namespace:
-    """The command line; --best changes defaults, what is given by hand stays."""
+    """Parse the command line; --best changes the defaults, and explicit options win."""
     parser = argparse.ArgumentParser(description="Train on Fashion-MNIST.")
     parser.add_argument("--data", type=Path, required=True, help="folder with the four .gz files")
     parser.add_argument("--best", action="store_true", help=f"start from {BEST}")
@@ -68,7 +68,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--solver", default="adam")
     parser.add_argument("--dropout", type=float, default=0.0)
-    parser.add_argument("--n-jobs", type=int, default=None, help="threads; all that OpenMP allows by default")
+    parser.add_argument("--n-jobs", type=int, default=None, help="threads; by default all that OpenMP allows")
     parser.add_argument("--random-state", type=int, default=0)
     if parser.parse_known_args()[0].best:
         parser.set_defaults(**BEST)
@@ -76,7 +76,7 @@ def arguments() -> argparse.Namespace:
 
 
 def make_classifier(options: Any) -> CNNClassifier:
-    """Conv 32 - ReLU - pool - conv 64 - ReLU - pool - dense 128 - ReLU - dense 10."""
+    """Return conv 32 - ReLU - pool - conv 64 - ReLU - pool - dense 128 - ReLU - dense 10."""
     return CNNClassifier(
         padding="valid",
         max_iter=options.epochs,
@@ -92,7 +92,7 @@ def make_classifier(options: Any) -> CNNClassifier:
 
 
 def main() -> None:
-    """Train, test, tell."""
+    """Train, test, and print the results."""
     options = arguments()
     X_train, y_train, X_test, y_test = load(options.data)
     clf = make_classifier(options)

@@ -21,20 +21,20 @@ Answer = dict[str, Any]
 
 
 def answer(**functions: Callable[..., Answer]) -> None:
-    """Call the function that the command line names, print what it returns."""
+    """Call the function that the command line names, and print what it returns."""
     name, options = sys.argv[1:]
     print(json.dumps(functions[name](**json.loads(options))))
 
 
 def rate(call: Callable[[], object], seconds: float) -> float:
-    """Calls per second over at least `seconds`, after a quarter of that to warm up."""
+    """Return calls per second over at least `seconds`, after a quarter of that to warm up."""
     _repeat(call, seconds / 4)
     repeats, spent = _repeat(call, seconds)
     return repeats / spent
 
 
 def _repeat(call: Callable[[], object], seconds: float) -> tuple[int, float]:
-    """Call at least once; how often, and how long it took."""
+    """Call at least once; return how often, and how long it took."""
     repeats, started = 0, time.perf_counter()
     while True:
         call()
@@ -44,18 +44,18 @@ def _repeat(call: Callable[[], object], seconds: float) -> tuple[int, float]:
 
 
 def peak_mb() -> float:
-    """The most memory that this process had so far."""
+    """Return the most memory that this process has had so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def random_images(network: str, n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Noise between 0 and 1, (n, H, W, C), and labels 0 to 9."""
+    """Return noise between 0 and 1, (n, H, W, C), and labels 0 to 9."""
     rng = np.random.default_rng(0)
     return rng.random((n, *NETWORKS[network][1]), np.float32), rng.integers(0, 10, n)
 
 
 def fashion(folder: str, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Fashion-MNIST as published: images (n, 28, 28, 1) and labels of "train" or "t10k"."""
+    """Read Fashion-MNIST as published: images (n, 28, 28, 1) and labels of "train" or "t10k"."""
 
     def values(name: str, header: int, size: int) -> npt.NDArray[np.uint8]:
         array = np.empty(n * size, np.uint8)
@@ -73,7 +73,7 @@ def fashion(folder: str, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[
 
 
 def timed_fit(fit: Callable[[], object], accuracy: Callable[[], float], images: int, start_mb: float) -> Answer:
-    """Images per second of one whole fit, peak memory, and what was learnt."""
+    """Return images per second of one whole fit, peak memory, and the accuracy."""
     started = time.perf_counter()
     fit()
     speed = images / (time.perf_counter() - started)
@@ -82,21 +82,21 @@ def timed_fit(fit: Callable[[], object], accuracy: Callable[[], float], images: 
 
 
 def timed_search(search: Any, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> Answer:
-    """Seconds of a grid search, and the best score of its cross-validation."""
+    """Return the seconds of a grid search, and the best score of its cross-validation."""
     started = time.perf_counter()
     search.fit(images, labels)
     return {"figures": [time.perf_counter() - started], "score": float(search.best_score_)}
 
 
 def aligned_zeros(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """An array that begins at a cache line, as those do that a network is given by either side."""
+    """Return an array that begins at a cache line, like the arrays of a network on either side."""
     raw = np.zeros(4 * int(np.prod(shape)) + 64, np.uint8)
     skip = -int(raw.__array_interface__["data"][0]) % 64
     return raw[skip : skip + raw.size - 64].view(np.float32).reshape(shape)
 
 
 def layer_arrays(sizes: str) -> tuple[tuple[int, ...], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """N, H, C, OC, K, stride, padding and groups from their text; images (N, H, H, C) and filters (OC, ...)."""
+    """Return the eight sizes of a layer from their text, images (N, H, H, C) and filters (OC, ...)."""
     numbers = tuple(int(size) for size in sizes.split(","))
     N, H, C, OC, K, _, _, groups = numbers
     rng = np.random.default_rng(0)

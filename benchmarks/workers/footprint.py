@@ -12,7 +12,7 @@ from common import Answer, answer
 
 
 def seconds(package: str, **_: Any) -> Answer:
-    """Time of ``import package``, in a process that has scikit-learn's model selection already."""
+    """Return the time of ``import package`` in a process that has imported scikit-learn's model selection."""
     importlib.import_module("sklearn.model_selection")
     started = time.perf_counter()
     importlib.import_module(package)
@@ -20,14 +20,14 @@ def seconds(package: str, **_: Any) -> Answer:
 
 
 def size(package: str, **_: Any) -> Answer:
-    """MB of the package's folder, and of what it requires unless scikit-learn requires it too."""
+    """Return the MB of the package, and of what it requires unless scikit-learn requires it too."""
     common = _required("scikit-learn") | {"scikit-learn"}
     names = (_required(package) | {package}) - common
     return {"figures": [sum(map(_bytes, names)) / 1e6], "packages": sorted(names)}
 
 
 def _required(package: str) -> set[str]:
-    """Installed packages that this one needs, extras left out."""
+    """Return the installed packages that this one needs, without extras."""
     found: set[str] = set()
     waiting = [package]
     while waiting:
@@ -49,7 +49,7 @@ def _installed(name: str) -> bool:
 
 
 def _bytes(package: str) -> int:
-    """All files that the package brought, bytecode left out; of an editable install, its folder."""
+    """Return the size of all files of the package without bytecode; for an editable install, of its folder."""
     files = importlib.metadata.files(package) or []
     paths = {Path(str(file.locate())) for file in files}
     spec = importlib.util.find_spec(package.replace("-", "_")) if package == "pyconvx" else None

@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier, for scale: one hidden layer of 128 on the same images."""
+"""scikit-learn's MLPClassifier, for comparison: one hidden layer of 128 on the same images."""
 
 import warnings
 from typing import Any
@@ -10,7 +10,7 @@ from sklearn.neural_network import MLPClassifier
 
 
 def fit(data: str, epochs: int, **_: Any) -> Answer:
-    """One fit on Fashion-MNIST; MLPClassifier scales nothing, so the images are made float32 before."""
+    """Time one fit on Fashion-MNIST; MLPClassifier does not scale, so the images become float32 first."""
     X, y = fashion(data, "train")
     X_test, y_test = fashion(data, "t10k")
     start = peak_mb()

@@ -11,17 +11,17 @@ RELU, NORM, POOL, FLATTEN, MEAN = ("relu",), ("norm",), ("pool", 2), ("flatten",
 
 
 def conv(filters: int, size: int = 3, *, stride: int = 1, padding: int = 1, bias: bool = True) -> tuple[Any, ...]:
-    """A square convolution with zeros around the image."""
+    """Return a square convolution with zeros around the image."""
     return ("conv", filters, size, stride, padding, bias)
 
 
 def dense(units: int) -> tuple[Any, ...]:
-    """A dense layer with bias."""
+    """Return a dense layer with bias."""
     return ("dense", units)
 
 
 def block(filters: int, stride: int) -> Layers:
-    """Two convolutions with batch norms; where the shape changes, a 1x1 convolution on the other path."""
+    """Return two convolutions with batch norms; if the shape changes, the other path has a 1x1 convolution."""
     first = conv(filters, stride=stride, bias=False)
     main = (first, NORM, RELU, conv(filters, bias=False), NORM)
     skip = (conv(filters, 1, stride=stride, padding=0, bias=False), NORM) if stride > 1 else ()
@@ -46,7 +46,7 @@ NETWORKS: dict[str, tuple[Layers, tuple[int, int, int]]] = {
 
 
 def small_digits(filters: tuple[int, int], hidden: int) -> Layers:
-    """The network of the grid search, on 8x8 images."""
+    """Return the network of the grid search, for 8x8 images."""
     return (
         conv(filters[0]), RELU, POOL, conv(filters[1]), RELU, POOL, FLATTEN, dense(hidden), RELU, dense(10),
     )  # fmt: skip

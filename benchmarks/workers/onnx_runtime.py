@@ -1,4 +1,4 @@
-"""ONNX Runtime's side of inference: the networks written as ONNX graphs, all graph optimisation on."""
+"""ONNX Runtime's side of inference: the networks as ONNX graphs, with all graph optimisations."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _STATISTICS = ("mean", "variance")  # of batch norm: not parameters
 
 
 class Graph:
-    """Nodes and weights, grown layer by layer; images are (N, C, H, W) as ONNX wants them."""
+    """Nodes and weights, built layer by layer; images are (N, C, H, W) as ONNX wants them."""
 
     def __init__(self, layers: Layers, shape: tuple[int, ...]) -> None:
         self.nodes: list[Any] = []
@@ -36,7 +36,7 @@ class Graph:
         return output
 
     def _weight(self, shape: tuple[int, ...], role: str = "") -> str:
-        """He's start for kernels; any positive numbers do for the rest."""
+        """Add a weight: He's start for kernels, and any positive numbers for the rest."""
         deviation = np.sqrt(2 / max(1, np.prod(shape[1:]))) if len(shape) > 1 else 0.1
         values = self._rng.normal(0 if len(shape) > 1 else 1, deviation, shape).astype(np.float32)
         name = f"weight{len(self.weights)}"
@@ -77,7 +77,7 @@ class Graph:
 
 
 def predict(network: str, threads: int, seconds: float, items: list[list[str]]) -> Answer:
-    """Images per second of probabilities, for each batch size."""
+    """Return images per second of probabilities, for each batch size."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -42,7 +42,7 @@ from pyconvx.training import ArraySource, Trainer, TrainingData, TrainingOptions
 
 
 def build(layers: Layers) -> list[Layer]:
-    """The layers as values of pyconvx."""
+    """Return the layers as values of pyconvx."""
     return [_layer(*layer) for layer in layers]
 
 
@@ -57,7 +57,7 @@ def _layer(kind: str, *sizes: Any) -> Layer:
 
 
 def train(network: str, images: int, threads: int, seconds: float, items: list[list[str]]) -> Answer:
-    """Images per second of training epochs, for each batch size."""
+    """Return images per second of training epochs, for each batch size."""
     layers, shape = NETWORKS[network]
     X, y = random_images(network, images)
     figures = []
@@ -75,9 +75,9 @@ def train(network: str, images: int, threads: int, seconds: float, items: list[l
 
 
 def predict(network: str, threads: int, seconds: float, items: list[list[str]]) -> Answer:
-    """Images per second of probabilities, for each batch size."""
+    """Return images per second of probabilities, for each batch size."""
     layers, _ = NETWORKS[network]
-    # the output layer is the classifier's own
+    # the classifier adds the output layer
     clf = CNNClassifier(layers=build(layers[:-1]), max_iter=1, n_jobs=threads, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -91,12 +91,12 @@ def predict(network: str, threads: int, seconds: float, items: list[list[str]]) 
 
 
 def layers(threads: int, seconds: float, items: list[list[str]]) -> Answer:
-    """Milliseconds of one convolution, for sizes and a direction: forward, backward or both."""
+    """Return milliseconds of one convolution, for sizes and a direction: forward, backward or both."""
     return {"figures": [1000 / rate(_directions(item, threads), seconds) for item, _ in items]}
 
 
 def _directions(item: str, threads: int) -> Callable[[], None]:
-    """A call that runs the layer into buffers that it keeps."""
+    """Return a call that runs the layer with buffers that it keeps."""
     sizes, direction = item.split()
     (_, H, _, OC, K, stride, padding, groups), x, filters = layer_arrays(sizes)
     taps = window("benchmark", (H, H), (K, K), stride=stride, padding=padding)
@@ -125,7 +125,7 @@ def _directions(item: str, threads: int) -> Callable[[], None]:
 
 
 def fit(data: str, epochs: int, threads: int, **_: Any) -> Answer:
-    """One fit on Fashion-MNIST."""
+    """Time one fit on Fashion-MNIST."""
     X, y = fashion(data, "train")
     X_test, y_test = fashion(data, "t10k")
     start = peak_mb()
@@ -138,7 +138,7 @@ def fit(data: str, epochs: int, threads: int, **_: Any) -> Answer:
 
 
 def search(epochs: int, backend: str, **_: Any) -> Answer:
-    """A grid search on scikit-learn's digits by two workers: processes ("loky") or threads ("threading")."""
+    """Time a grid search on scikit-learn's digits with two processes ("loky") or two threads ("threading")."""
     import joblib
     from sklearn.datasets import load_digits
     from sklearn.model_selection import GridSearchCV

@@ -1,6 +1,6 @@
-"""PyTorch's side: eager, with its best of two memory layouts and two implementations of Adam.
+"""PyTorch's side: eager mode, with the best of two memory layouts and two implementations of Adam.
 
-A variant is "nchw" or "channels_last", for training followed by "plain" or "fused".
+A variant is "nchw" or "channels_last"; for training, "plain" or "fused" follows.
 """
 
 from collections.abc import Callable
@@ -16,19 +16,19 @@ FORMATS = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last
 
 
 class Residual(nn.Module):
-    """The sum of a block and of the other path."""
+    """The sum of a block and the other path."""
 
     def __init__(self, main: nn.Module, skip: nn.Module) -> None:
         super().__init__()
         self.main, self.skip = main, skip
 
     def forward(self, x: Tensor) -> Tensor:
-        """Both paths, added."""
+        """Add both paths."""
         return self.main(x) + self.skip(x)
 
 
 def build(layers: Layers, shape: tuple[int, ...]) -> tuple[nn.Sequential, tuple[int, ...]]:
-    """A module, and the shape (H, W, C) or (features,) behind it."""
+    """Return a module, and the shape (H, W, C) or (features,) after it."""
     modules = []
     for kind, *sizes in layers:
         module, shape = _layer(kind, sizes, shape)
@@ -67,7 +67,7 @@ def _size(module: nn.Module) -> int:
 def train(
     network: str, images: int, threads: int, seconds: float, items: list[list[str]], bfloat16: bool = False
 ) -> Answer:
-    """Images per second of training epochs, for each batch size."""
+    """Return images per second of training epochs, for each batch size."""
     torch.set_num_threads(threads)
     X, y = (torch.from_numpy(array) for array in random_images(network, images))
     figures = []
@@ -89,7 +89,7 @@ def _epoch(
     batch: int,
     bfloat16: bool,
 ) -> Callable[[], None]:
-    """A call that trains on every image once: batches are gathered from memory, without a loader."""
+    """Return a call that trains on every image once: batches are gathered from memory, without a loader."""
     # channels-last rows gathered from (n, H, W, C) need no further copy
     rows = X if layout == "channels_last" else X.permute(0, 3, 1, 2).contiguous()
 
@@ -109,7 +109,7 @@ def _epoch(
 
 
 def predict(network: str, threads: int, seconds: float, items: list[list[str]]) -> Answer:
-    """Images per second of probabilities, for each batch size."""
+    """Return images per second of probabilities, for each batch size."""
     torch.set_num_threads(threads)
     figures = []
     for batch, layout in items:
@@ -122,13 +122,13 @@ def predict(network: str, threads: int, seconds: float, items: list[list[str]]) 
 
 
 def layers(threads: int, seconds: float, items: list[list[str]]) -> Answer:
-    """Milliseconds of one convolution, for sizes and a direction: forward, backward or both."""
+    """Return milliseconds of one convolution, for sizes and a direction: forward, backward or both."""
     torch.set_num_threads(threads)
     return {"figures": [1000 / rate(_directions(item, layout), seconds) for item, layout in items]}
 
 
 def _directions(item: str, layout: str) -> Callable[[], object]:
-    """A call that runs the layer; backward is autograd's, on a graph of this one convolution."""
+    """Return a call that runs the layer; backward is autograd's, on a graph of this one convolution."""
     sizes, direction = item.split()
     (*_, stride, padding, groups), images, filters = layer_arrays(sizes)
     x, weight = (

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Images(nn.Module):
-    """The digits network on uint8 images: scaled a batch at a time, so that memory holds no float copy."""
+    """The digits network on uint8 images, which are scaled a batch at a time, without a float copy of all."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Digits(nn.Module):
 
 
 def _classifier(module: type[nn.Module], epochs: int, batch: int) -> NeuralNetClassifier:
-    """Adam and cross-entropy; all rows are trained on, nothing is printed."""
+    """Return a classifier with Adam and cross-entropy that trains on all rows and prints nothing."""
     return NeuralNetClassifier(
         module,
         criterion=nn.CrossEntropyLoss,
@@ -51,7 +51,7 @@ def _classifier(module: type[nn.Module], epochs: int, batch: int) -> NeuralNetCl
 
 
 def fit(data: str, epochs: int, threads: int, **_: Any) -> Answer:
-    """One fit on Fashion-MNIST."""
+    """Time one fit on Fashion-MNIST."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     (X, y), (X_test, y_test) = ((x.transpose(0, 3, 1, 2), y) for x, y in (fashion(data, p) for p in _PARTS))
@@ -64,7 +64,7 @@ _PARTS = ("train", "t10k")
 
 
 def search(epochs: int, **_: Any) -> Answer:
-    """A grid search on scikit-learn's digits in two processes."""
+    """Time a grid search on scikit-learn's digits in two processes."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import GridSearchCV
 

@@ -1,4 +1,4 @@
-"""Builds the one extension module; the rest stands in pyproject.toml."""
+"""Builds the one extension module; everything else is in pyproject.toml."""
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup

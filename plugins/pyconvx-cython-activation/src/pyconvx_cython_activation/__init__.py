@@ -1,7 +1,7 @@
-"""squareplus, a smooth ReLU without exponentials, compiled.
+"""squareplus: a smooth ReLU without exponentials, compiled.
 
-It reaches pyconvx through the entry point in pyproject.toml: ``activation="squareplus"`` works as
-soon as this package is installed, and runs inside the convolution and dense kernels.
+pyconvx finds it through the entry point in pyproject.toml. ``activation="squareplus"`` works as soon as this
+package is installed, and runs inside the convolution and dense kernels.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ __all__ = ["SquarePlus"]
 class SquarePlus:
     """``(x + sqrt(x^2 + 4)) / 2``: Barron, "Squareplus: A Softplus-Like Algebraic Rectifier", 2021.
 
-    A capsule is all that it needs: pyconvx makes forward and backward on arrays from it.
+    It needs nothing but a capsule, from which pyconvx makes forward and backward on arrays.
     """
 
     name: ClassVar[str] = "squareplus"

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Hands the C functions over: a capsule with pyconvx's tag around their struct."""
+"""Passes the C functions on: a capsule with pyconvx's tag around their struct."""
 
 from cpython.pycapsule cimport PyCapsule_New
 

@@ -7,14 +7,14 @@
 
 #include "functions.h"
 
-/* One version per instruction set, chosen by the loader; other compilers get the plain one. */
+/* One version per instruction set, and the loader chooses; other compilers make the plain one. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && __GNUC__ >= 12
 #define EACH_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define EACH_CPU
 #endif
 
-/* x and y may be one array: nothing overlaps otherwise, so the compiler need not test for it. */
+/* x and y may be the same array; otherwise nothing overlaps, so the compiler need not test for it. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define SAME_OR_APART _Pragma("GCC ivdep")
 #else
@@ -32,7 +32,7 @@
         }                                                                       \
     }
 
-/* y^2 - x y = 1, hence f'(x) = 1 / (1 + 1 / y^2): it follows from the output */
+/* y^2 - x y = 1, hence f'(x) = 1 / (1 + 1 / y^2): the output alone gives it */
 #define DERIVATIVE(NAME, T)                                                     \
     EACH_CPU void NAME(const T *y, const T *dy, T *dx, ptrdiff_t n)             \
     {                                                                           \

@@ -1,4 +1,4 @@
-/* squareplus in the form that pyconvx calls. */
+/* squareplus, in the form that pyconvx calls. */
 #ifndef SQUAREPLUS_FUNCTIONS_H
 #define SQUAREPLUS_FUNCTIONS_H
 

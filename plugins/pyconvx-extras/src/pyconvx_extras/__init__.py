@@ -1,9 +1,9 @@
-"""Activations and initializers for pyconvx, found by it through this package's entry points.
+"""Activations and initializers for pyconvx, which finds them through the entry points of this package.
 
     activations    squared_relu, bent_identity, snake
     initializers   truncated_he_normal, sparse_he_normal
 
-Nothing needs to be imported: once the package is installed, `CNNClassifier(activation="snake")` works.
+You need not import it: once the package is installed, `CNNClassifier(activation="snake")` works.
 """
 
 from .activations import BentIdentity, Snake, SquaredReLU

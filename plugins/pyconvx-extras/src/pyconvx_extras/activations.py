@@ -1,7 +1,7 @@
 """Activations as plain Python classes: forward and backward on arrays, no compiled code.
 
-Frozen dataclasses, so that they compare, print and pickle. Each keeps the dtype of its input:
-the constants are Python numbers, which do not promote float32.
+They are frozen dataclasses, so that they can be compared, printed and pickled. Each keeps the dtype of its input:
+its constants are Python numbers, which do not promote float32.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class BentIdentity:
     initializer: ClassVar[str] = "lecun_normal"
 
     def forward(self, x: Array) -> Array:
-        """Return the bent identity; hypot, because ``x**2`` overflows long before x does."""
+        """Return the bent identity, with hypot because ``x**2`` overflows long before x does."""
         bend: Array = (np.hypot(x, 1) - 1) / 2
         return bend + x
 
@@ -54,7 +54,7 @@ class Snake:
     Parameters
     ----------
     frequency : float, default=1.0
-        The a of the formula, above 0. Another one needs an object: ``activation=Snake(2.0)``.
+        The a of the formula, above 0. For another value, pass an object: ``activation=Snake(2.0)``.
     """
 
     frequency: float = 1.0

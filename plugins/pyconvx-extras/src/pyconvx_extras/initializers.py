@@ -1,6 +1,6 @@
 """Initializers as frozen dataclasses that are called with a shape, the fans and a generator.
 
-All randomness comes from the generator that is handed in: one seed, one network.
+All randomness comes from the generator that is passed: one seed, one network.
 """
 
 import math
@@ -17,12 +17,12 @@ CUT_STD = 0.8796256610342398
 
 @dataclass(frozen=True)
 class TruncatedHeNormal:
-    """He's normal without its tails: redrawn beyond two deviations, rescaled to ``sqrt(2 / fan_in)``."""
+    """He's normal without its tails: redrawn beyond two deviations and rescaled to ``sqrt(2 / fan_in)``."""
 
     def __call__(
         self, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator
     ) -> npt.NDArray[np.float64]:
-        """Draw an array of float64 of that shape."""
+        """Draw a float64 array of this shape."""
         values = rng.standard_normal(shape)
         outside = np.abs(values) > 2
         while outside.any():
@@ -38,8 +38,8 @@ class SparseHeNormal:
     Parameters
     ----------
     density : float, default=0.25
-        The part of a filter's weights that is not zero, above 0 and at most 1; at least one
-        weight stays. The others grow, so that the variance of the sum is He's.
+        The fraction of a filter's weights that is not zero, above 0 and at most 1; at least one weight stays.
+        The weights that stay are larger, so that the variance of the sum is the same as with He's initializer.
     """
 
     density: float = 0.25
@@ -47,7 +47,7 @@ class SparseHeNormal:
     def __call__(
         self, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator
     ) -> npt.NDArray[np.float64]:
-        """Draw an array of float64 of that shape."""
+        """Draw a float64 array of this shape."""
         inputs, outputs = math.prod(shape[:-1]), shape[-1]
         kept = max(1, round(self.density * inputs))
         values = np.zeros((inputs, outputs))
