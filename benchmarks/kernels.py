@@ -19,7 +19,7 @@ from peak import Peak
 from pyconvx._core.workspace import aligned_empty
 from pyconvx._ext import LEVEL
 from pyconvx.ops.conv_plan import ConvPlan
-from pyconvx.ops.geometry import Window, window
+from pyconvx.ops.geometry import Window, WindowAxis, window
 
 # N, H = W, C, OC, K, stride, padding, groups
 LAYERS = {
@@ -43,11 +43,12 @@ LAYERS = {
 def multiplications(taps: Window, channels: int) -> int:
     """Products of a sample and output channel; those with padding are not done, so not counted."""
 
-    def count(size: int, positions: int, K: int, stride: int, before: int) -> int:
-        return sum(0 <= o * stride - before + k < size for o in range(positions) for k in range(K))
+    def count(axis: WindowAxis) -> int:
+        starts = [position * axis.stride - axis.before for position in range(axis.positions)]
+        return sum(0 <= start + tap < axis.size for start in starts for tap in range(axis.taps))
 
-    rows = count(taps.H, taps.OH, taps.KH, taps.stride_h, taps.top)
-    return rows * count(taps.W, taps.OW, taps.KW, taps.stride_w, taps.left) * channels
+    rows = count(taps.rows)
+    return rows * count(taps.columns) * channels
 
 
 def cases(layer: tuple[int, ...], threads: int, dtype: str) -> tuple[float, dict[str, Callable[[], None]]]:

@@ -39,12 +39,9 @@ class ReceptiveField:
         if window is None:
             return self
         axes = len(self.size)  # of a signal it is 1: the window then slides over an image with one row
-        kernels = (window.KH, window.KW)[-axes:]
-        dilations = (window.dilation_h, window.dilation_w)[-axes:]
-        strides = (window.stride_h, window.stride_w)[-axes:]
-        sizes = zip(self.size, kernels, dilations, self.jump, strict=True)
-        jumps = zip(self.jump, strides, strict=True)
-        return ReceptiveField(tuple(s + (k - 1) * d * j for s, k, d, j in sizes), tuple(j * s for j, s in jumps))
+        steps = list(zip(self.size, self.jump, (window.rows, window.columns)[-axes:], strict=True))
+        sizes = tuple(size + (axis.extent - 1) * jump for size, jump, axis in steps)
+        return ReceptiveField(sizes, tuple(jump * axis.stride for _, jump, axis in steps))
 
 
 def receptive_fields(layers: Sequence[Layer], input_shape: Shape) -> list[Shape | None]:

@@ -42,7 +42,7 @@ def _checked(
         )
     taps = window(where, (H, W), (KH, KW), stride=stride, padding=padding, dilation=dilation)
     check_size(where, N, taps.OH, taps.OW, OC)
-    check_size(where, H + taps.top + taps.bottom, W + taps.left + taps.right, C)
+    check_size(where, taps.rows.padded_size, taps.columns.padded_size, C)
     return images, weights, taps
 
 

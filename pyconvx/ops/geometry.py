@@ -4,6 +4,7 @@ Everything here is integers; no array is touched. `Window` is what the kernels g
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyconvx._core.numbers import as_bool, as_int
 from pyconvx._core.types import Padding, Pair
@@ -119,36 +120,79 @@ def conv_output_size(
     return cells
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A window that slides over (H, W): everything resolved to plain integers.
+class WindowAxis(NamedTuple):
+    """A window along one axis, everything resolved to plain integers.
 
-    `OH` and `OW` count its positions. With `ceil_mode`, the last windows may reach beyond the padded input; what
-    lies there counts as padding.
+    Parameters
+    ----------
+    size, taps : int
+        Length of the input and taps of the window.
+    stride, dilation : int
+        Step between windows and distance between taps.
+    before, after : int
+        Padding at both ends.
+    positions : int
+        Number of windows.
     """
 
-    H: int
-    W: int
-    KH: int
-    KW: int
-    stride_h: int
-    stride_w: int
-    dilation_h: int
-    dilation_w: int
-    top: int
-    bottom: int
-    left: int
-    right: int
-    OH: int
-    OW: int
+    size: int
+    taps: int
+    stride: int
+    dilation: int
+    before: int
+    after: int
+    positions: int
 
     @property
-    def sizes(self) -> tuple[int, int, int, int, int, int, int, int]:
-        """Return KH, KW, strides, first paddings and dilations, as pooling kernels take them."""
-        return (
-            self.KH, self.KW, self.stride_h, self.stride_w,
-            self.top, self.left, self.dilation_h, self.dilation_w,
-        )  # fmt: skip
+    def extent(self) -> int:
+        """Length of the input that a window spans."""
+        return self.dilation * (self.taps - 1) + 1
+
+    @property
+    def padded_size(self) -> int:
+        """Length of the input with its padding."""
+        return self.size + self.before + self.after
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window of KH x KW taps that slides over (H, W), to OH x OW positions.
+
+    With ``ceil_mode``, the last positions may reach beyond the padded input; what lies there counts as padding.
+    """
+
+    rows: WindowAxis
+    columns: WindowAxis
+
+    @property
+    def H(self) -> int:
+        """Height of the input."""
+        return self.rows.size
+
+    @property
+    def W(self) -> int:
+        """Width of the input."""
+        return self.columns.size
+
+    @property
+    def KH(self) -> int:
+        """Taps along the height."""
+        return self.rows.taps
+
+    @property
+    def KW(self) -> int:
+        """Taps along the width."""
+        return self.columns.taps
+
+    @property
+    def OH(self) -> int:
+        """Positions along the height."""
+        return self.rows.positions
+
+    @property
+    def OW(self) -> int:
+        """Positions along the width."""
+        return self.columns.positions
 
 
 def window(
@@ -177,28 +221,34 @@ def window(
     TypeError, ValueError
         As `conv_output_size` does; messages name both sizes.
     """
-    (H, W), (KH, KW) = size, kernel_size
     strides = as_pair(f"{where}: stride", stride, 1)
     gaps = as_pair(f"{where}: dilation", dilation, 1)
     ceil_mode = as_bool(f"{where}: ceil_mode", ceil_mode)
-    dilations = (gaps[0] if KH > 1 else 1, gaps[1] if KW > 1 else 1)  # one tap has no gaps
-    extents = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel_size, strict=True))
     sides = as_padding(padding)
-    if isinstance(sides, str):
-        rows = _same_padding(H, extents[0], strides[0])
-        columns = _same_padding(W, extents[1], strides[1])
-    else:
-        rows, columns = sides
-    if extents[0] > H + sum(rows) or extents[1] > W + sum(columns):
-        raise ValueError(
-            f"{where}: kernel {KH}x{KW} (dilation {dilations[0]}x{dilations[1]}) exceeds the padded input "
-            f"{H + sum(rows)}x{W + sum(columns)}: make the kernel smaller or the padding larger"
+    rows, columns = (
+        _axis(
+            size[i], kernel_size[i], strides[i], gaps[i], sides if isinstance(sides, str) else sides[i], ceil_mode
         )
-    OH = _output_size(H, KH, strides[0], rows, dilations[0], ceil_mode)
-    OW = _output_size(W, KW, strides[1], columns, dilations[1], ceil_mode)
-    # a step larger than the input is legal with a single window, and then never taken
-    steps = (min(strides[0], H + sum(rows)), min(strides[1], W + sum(columns)))
-    return Window(H, W, KH, KW, *steps, *dilations, *rows, *columns, OH, OW)
+        for i in range(2)
+    )
+    if rows.extent > rows.padded_size or columns.extent > columns.padded_size:
+        kernel = f"kernel {rows.taps}x{columns.taps} (dilation {rows.dilation}x{columns.dilation})"
+        raise ValueError(
+            f"{where}: {kernel} exceeds the padded input {rows.padded_size}x{columns.padded_size}: "
+            "make the kernel smaller or the padding larger"
+        )
+    return Window(rows, columns)
+
+
+def _axis(size: int, taps: int, stride: int, dilation: int, padding: str | Pair, ceil_mode: bool) -> WindowAxis:
+    """Resolve a window along one axis."""
+    dilation = dilation if taps > 1 else 1  # one tap has no gaps
+    extent = dilation * (taps - 1) + 1
+    before, after = _same_padding(size, extent, stride) if isinstance(padding, str) else padding
+    positions = _output_size(size, taps, stride, (before, after), dilation, ceil_mode)
+    # a stride larger than the input is legal with a single position, and then never used
+    stride = min(stride, size + before + after)
+    return WindowAxis(size, taps, stride, dilation, before, after, positions)
 
 
 def check_size(where: str, *shape: int) -> None:

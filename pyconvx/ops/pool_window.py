@@ -1,7 +1,7 @@
 """The window of a pool, checked: every window sees at least one cell of the image."""
 
 from pyconvx._core.types import Padding, Pair, Shape
-from pyconvx.ops.geometry import LARGEST, Window, as_pair, window
+from pyconvx.ops.geometry import LARGEST, Window, WindowAxis, as_pair, window
 
 
 def pool_window(
@@ -32,37 +32,39 @@ def pool_window(
         ceil_mode=ceil_mode,
     )
     refuse_taps(where, w, LARGEST)
-    _refuse_windows_in_padding(where, "height", w.H, w.KH, w.stride_h, (w.top, w.bottom), w.dilation_h, w.OH)
-    _refuse_windows_in_padding(where, "width", w.W, w.KW, w.stride_w, (w.left, w.right), w.dilation_w, w.OW)
+    _refuse_windows_in_padding(where, "height", w.rows)
+    _refuse_windows_in_padding(where, "width", w.columns)
     return w
 
 
 def whole_window(shape: Shape) -> Window:
     """Return the window of a global pool over (N, H, W, C), as large as the map."""
-    _, H, W, _ = shape
-    return Window(H, W, H, W, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1)
+    rows, columns = (WindowAxis(size, size, 1, 1, 0, 0, 1) for size in shape[1:3])
+    return Window(rows, columns)
 
 
-def _refuse_windows_in_padding(
-    where: str, axis: str, size: int, taps: int, stride: int, padding: Pair, dilation: int, windows: int
-) -> None:
+def _refuse_windows_in_padding(where: str, axis: str, w: WindowAxis) -> None:
     """Refuse windows without data: they have no largest value, and 0 / 0 for a mean."""
-    extent = dilation * (taps - 1) + 1
-    if max(padding) >= extent:
+    padding = (w.before, w.after)
+    if max(padding) >= w.extent:
         raise ValueError(
             f"{where}: padding {max(padding)} along the {axis} must be less than the window's extent "
-            f"{extent}, or a window would lie wholly in padding"
+            f"{w.extent}, or a window would lie wholly in padding"
         )
-    if dilation <= size:
+    if w.dilation <= w.size:
         return
     # taps that are further apart than the image is long can step over it if their window starts before it
-    before = -(-padding[0] // stride)
-    start = -padding[0] % dilation
-    empty = 0 if start >= size else _first_beyond(stride % dilation, dilation, size - start, dilation - 1 - start)
-    if empty is not None and empty < min(before, windows):
+    windows_before = -(-w.before // w.stride)
+    start = -w.before % w.dilation
+    empty = 0
+    if start < w.size:
+        step = w.stride % w.dilation
+        beyond = _first_beyond(step, w.dilation, w.size - start, w.dilation - 1 - start)
+        empty = w.positions if beyond is None else beyond
+    if empty < min(windows_before, w.positions):
         raise ValueError(
-            f"{where}: window {empty} along the {axis} has no tap in the image of {size}: "
-            f"padding {padding} is too large for dilation {dilation}"
+            f"{where}: window {empty} along the {axis} has no tap in the image of {w.size}: "
+            f"padding {padding} is too large for dilation {w.dilation}"
         )
 
 

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from pyconvx.ops.geometry import Window
+from pyconvx.ops.geometry import Window, WindowAxis
 
 # Measured (docs/evidence/performance-notes.md): with fewer channels the transforms cost what the products save,
 # and a larger kernel is written and read too often for what it multiplies. On small maps the direct way leaves
@@ -10,7 +10,7 @@ from pyconvx.ops.geometry import Window
 _FEWEST_CHANNELS = 16
 _LARGEST_KERNEL = 256 * 512
 _LEAST_SAVED = 1.3
-_TAPS = (3, 3, 1, 1)  # height, width, strides
+_AXIS = (3, 1, 1)  # taps, stride, dilation
 
 
 def suits(window: Window, channels: int, filters: int, groups: int, itemsize: int) -> bool:
@@ -22,17 +22,18 @@ def suits(window: Window, channels: int, filters: int, groups: int, itemsize: in
     few, large = min(channels, filters) < _FEWEST_CHANNELS, channels * filters > _LARGEST_KERNEL
     if few or large or groups != 1 or itemsize != 4:
         return False
-    if window.sizes[:4] != _TAPS or (window.dilation_h, window.dilation_w) != (1, 1):
+    if any((axis.taps, axis.stride, axis.dilation) != _AXIS for axis in (window.rows, window.columns)):
         return False
-    return _saved(window.H, window.W, window.OH, window.OW, window.top, window.left) >= _LEAST_SAVED
+    return _saved(window) >= _LEAST_SAVED
 
 
 @lru_cache(maxsize=1024)
-def _saved(H: int, W: int, OH: int, OW: int, top: int, left: int) -> float:
+def _saved(window: Window) -> float:
     """Divide the products of a map the direct way, which leaves out padding, by those of its tiles."""
 
-    def taps(size: int, cells: int, before: int) -> int:
-        return sum(max(0, min(size, i + 3) - max(0, i)) for i in range(-before, cells - before))
+    def taps(axis: WindowAxis) -> int:
+        starts = range(-axis.before, axis.positions - axis.before)
+        return sum(max(0, min(axis.size, start + 3) - max(0, start)) for start in starts)
 
-    tiles = -(-OH // 2) * -(-OW // 2)
-    return taps(H, OH, top) * taps(W, OW, left) / (16 * tiles)
+    tiles = -(-window.OH // 2) * -(-window.OW // 2)
+    return taps(window.rows) * taps(window.columns) / (16 * tiles)

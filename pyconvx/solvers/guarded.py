@@ -30,10 +30,8 @@ class GuardedSolver(Guard):
         n_threads: int = 1,
     ) -> None:
         """Change the parameters in place; PluginError or DivergenceError if the solver breaks its contract."""
-        result = self.call(
-            "step", self.plugin.step, parameters, read_only(gradients), slots, learning_rate, t,
-            n_weights=n_weights, n_threads=n_threads,
-        )  # fmt: skip
+        arguments = parameters, read_only(gradients), slots, learning_rate, t
+        result = self.call("step", self.plugin.step, *arguments, n_weights=n_weights, n_threads=n_threads)
         if result is not None:
             self.refuse("step", result, "None: it changes the parameters in place")
         self.finite("step", parameters, gradients)

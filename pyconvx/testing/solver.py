@@ -70,10 +70,9 @@ def _step(
 ) -> None:  # fmt: skip
     """Take one step; check that gradients stay as they are and results are finite."""
     before = gradient.copy()
-    call(
-        who, f"step ({parameters.dtype})", solver.step, parameters, gradient, slots, rate, t,
-        n_weights=WEIGHTS, n_threads=n_threads,
-    )  # fmt: skip
+    arguments = parameters, gradient, slots, rate, t
+    what = f"step ({parameters.dtype})"
+    call(who, what, solver.step, *arguments, n_weights=WEIGHTS, n_threads=n_threads)
     expect(before.tobytes() == gradient.tobytes(), who, "step writes its gradients")
     finite = np.isfinite(parameters).all() and np.isfinite(slots).all()
     expect(bool(finite), who, f"step {t} leaves NaN or infinity ({parameters.dtype})")

@@ -8,7 +8,7 @@ from pyconvx._core.arrays import as_float_array, same_dtype
 from pyconvx._core.numbers import as_int
 from pyconvx._core.threads import ONE_THREAD
 from pyconvx.ops import conv_output_size
-from pyconvx.ops.geometry import LARGEST, Window, as_padding, as_pair, check_size, window
+from pyconvx.ops.geometry import LARGEST, Window, WindowAxis, as_padding, as_pair, check_size, window
 from pyconvx.ops.pool_plan import AvgPoolPlan, MaxPoolPlan, winner_dtype
 from pyconvx.ops.pool_window import pool_window, whole_window
 from pyconvx.ops.pooling import _input_shape_of
@@ -66,35 +66,36 @@ def test_integers():
 
 def test_every_number_of_a_window():
     got = window("w", (9, 12), (2, 3), stride=(2, 3), padding=((1, 2), (3, 0)), dilation=(4, 2))
-    assert got == Window(9, 12, 2, 3, 2, 3, 4, 2, 1, 2, 3, 0, 4, 4)
-    assert got.sizes == (2, 3, 2, 3, 1, 3, 4, 2)
+    assert got == Window(WindowAxis(9, 2, 2, 4, 1, 2, 4), WindowAxis(12, 3, 3, 2, 3, 0, 4))
+    assert (got.rows.extent, got.columns.extent) == (5, 5)
+    assert (got.rows.padded_size, got.columns.padded_size) == (12, 15)
     got = window("w", (9, 12), (2, 3), stride=(2, 3), padding=((0, 0), (2, 0)), dilation=(4, 2), ceil_mode=True)
     assert (got.OH, got.OW) == (3, 4)
     got = window("w", (9, 12), (2, 3), stride=(2, 3), padding=((0, 0), (2, 0)), dilation=(4, 2))
     assert (got.OH, got.OW) == (3, 4)
-    assert window("w", (5, 6), (3, 2)) == Window(5, 6, 3, 2, 1, 1, 1, 1, 0, 0, 0, 0, 3, 5)
+    assert window("w", (5, 6), (3, 2)) == Window(WindowAxis(5, 3, 1, 1, 0, 0, 3), WindowAxis(6, 2, 1, 1, 0, 0, 5))
 
 
 def test_same_puts_the_smaller_half_before():
     got = window("w", (8, 7), (3, 4), stride=(2, 1), padding="same", dilation=(1, 2))
-    assert got == Window(8, 7, 3, 4, 2, 1, 1, 2, 0, 1, 3, 3, 4, 7)
+    assert got == Window(WindowAxis(8, 3, 2, 1, 0, 1, 4), WindowAxis(7, 4, 1, 2, 3, 3, 7))
     got = window("w", (7, 8), (4, 3), stride=(1, 2), padding="same", dilation=(2, 1))
-    assert got == Window(7, 8, 4, 3, 1, 2, 2, 1, 3, 3, 0, 1, 7, 4)
-    assert window("w", (9, 9), (1, 2), stride=(3, 9), padding="same").left == 0  # nothing to pad
+    assert got == Window(WindowAxis(7, 4, 1, 2, 3, 3, 7), WindowAxis(8, 3, 2, 1, 0, 1, 4))
+    assert window("w", (9, 9), (1, 2), stride=(3, 9), padding="same").columns.before == 0  # nothing to pad
 
 
 def test_dilation_of_a_single_tap_has_no_effect():
     got = window("w", (4, 5), (1, 2), dilation=(9, 4))
-    assert (got.dilation_h, got.dilation_w, got.OH, got.OW) == (1, 4, 4, 1)
+    assert (got.rows.dilation, got.columns.dilation, got.OH, got.OW) == (1, 4, 4, 1)
     got = window("w", (5, 4), (2, 1), dilation=(4, 9))
-    assert (got.dilation_h, got.dilation_w, got.OH, got.OW) == (4, 1, 1, 4)
+    assert (got.rows.dilation, got.columns.dilation, got.OH, got.OW) == (4, 1, 1, 4)
 
 
 def test_a_stride_is_cut_to_the_padded_input():
     got = window("w", (4, 5), 2 * (2,), stride=(7, 9), padding=((1, 2), (1, 0)))
-    assert (got.stride_h, got.stride_w, got.OH, got.OW) == (7, 6, 1, 1)
+    assert (got.rows.stride, got.columns.stride, got.OH, got.OW) == (7, 6, 1, 1)
     got = window("w", (4, 5), 2 * (2,), stride=(8, 6), padding=((1, 2), (1, 0)))
-    assert (got.stride_h, got.stride_w, got.OH, got.OW) == (7, 6, 1, 1)
+    assert (got.rows.stride, got.columns.stride, got.OH, got.OW) == (7, 6, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -147,9 +148,9 @@ def test_the_largest_array():
 
 def test_a_pools_window():
     got = pool_window("p", (1, 9, 12, 3), (2, 3), None, ((1, 0), (0, 2)), 1, False)
-    assert got == Window(9, 12, 2, 3, 2, 3, 1, 1, 1, 0, 0, 2, 5, 4)
+    assert got == Window(WindowAxis(9, 2, 2, 1, 1, 0, 5), WindowAxis(12, 3, 3, 1, 0, 2, 4))
     got = pool_window("p", (1, 9, 12, 3), (2, 3), (3, 2), 0, (2, 1), True)
-    assert got == Window(9, 12, 2, 3, 3, 2, 2, 1, 0, 0, 0, 0, 3, 6)
+    assert got == Window(WindowAxis(9, 2, 3, 2, 0, 0, 3), WindowAxis(12, 3, 2, 1, 0, 0, 6))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_windows_that_see_a_corner_are_legal():
 
 def test_the_type_of_a_winner():
     def taps(height, width):
-        return Window(height, width, height, width, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1)
+        return Window(WindowAxis(height, height, 1, 1, 0, 0, 1), WindowAxis(width, width, 1, 1, 0, 0, 1))
 
     assert winner_dtype(taps(16, 16)) == np.uint8
     assert winner_dtype(taps(1, 257)) == np.int32

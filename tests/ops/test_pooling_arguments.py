@@ -8,6 +8,7 @@ from layouts import unusual
 
 from pyconvx import ops
 from pyconvx._ext import max_pool
+from pyconvx.ops.geometry import WindowAxis
 from pyconvx.ops.pool_window import _first_beyond, _refuse_windows_in_padding
 
 
@@ -177,12 +178,12 @@ def test_windows_that_step_over_the_image_are_refused():
         windows = (size + before + after - extent) // stride + 1
         if max(before, after) >= extent or windows < 1:
             continue
-        arguments = size, taps, stride, (before, after), dilation, windows
-        expected = empty_window(*arguments)
+        expected = empty_window(size, taps, stride, (before, after), dilation, windows)
+        axis = WindowAxis(size, taps, stride, dilation, before, after, windows)
         if expected is None:
-            _refuse_windows_in_padding("pool", "height", *arguments)
+            _refuse_windows_in_padding("pool", "height", axis)
         else:
             refused += 1
             with pytest.raises(ValueError, match=rf"^pool: window {expected} along the height has no tap in "):
-                _refuse_windows_in_padding("pool", "height", *arguments)
+                _refuse_windows_in_padding("pool", "height", axis)
     assert refused > 50

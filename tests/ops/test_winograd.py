@@ -76,7 +76,7 @@ def same_bits(*groups):
 
 
 def sides(d):
-    return {"padding": ((d.window.top, d.window.bottom), (d.window.left, d.window.right))}
+    return {"padding": (d.window.rows[4:6], d.window.columns[4:6])}
 
 
 def check_gradients(d, dy, reference, winner=None):

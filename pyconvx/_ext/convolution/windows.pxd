@@ -34,8 +34,8 @@ cdef inline Pool pool_of(window, pool, Py_ssize_t filters) except *:
     """The pool, a `pyconvx.ops.geometry.Window` or None, after a convolution's window."""
     if pool is None:
         return Pool(window.OH, window.OW, 1, 1, 1, 1, filters, window.OW)
-    return Pool(pool.OH, pool.OW, pool.KH, pool.KW, pool.stride_h, pool.stride_w, filters,
-                covered(pool.OW, pool.KW, pool.stride_w))
+    return Pool(pool.OH, pool.OW, pool.KH, pool.KW, pool.rows.stride, pool.columns.stride, filters,
+                covered(pool.OW, pool.KW, pool.columns.stride))
 
 
 cdef inline Geometry geometry_of(input_shape, window, Py_ssize_t groups, const Pool *pool) except *:
@@ -45,8 +45,8 @@ cdef inline Geometry geometry_of(input_shape, window, Py_ssize_t groups, const P
     g.OH, g.OW = covered(pool.PH, pool.KH, pool.stride_h), covered(pool.PW, pool.KW, pool.stride_w)
     g.OC, g.KH, g.KW, g.groups = pool.C, window.KH, window.KW, groups
     g.stride_h, g.stride_w, g.dilation_h, g.dilation_w = (
-        window.stride_h, window.stride_w, window.dilation_h, window.dilation_w)
-    g.h0, g.w0 = -window.top, -window.left
+        window.rows.stride, window.columns.stride, window.rows.dilation, window.columns.dilation)
+    g.h0, g.w0 = -window.rows.before, -window.columns.before
     g.out_n, g.out_row, g.out_col = g.OH * g.OW * g.OC, g.OW * g.OC, g.OC
     g.depthwise = groups > 1 and groups == g.C and g.OC == g.C
     return g

@@ -21,13 +21,18 @@ cdef struct Taps:
     Py_ssize_t first, count, at
 
 
+cdef inline Axis axis_of(axis) except *:
+    """A `pyconvx.ops.geometry.WindowAxis` as a struct."""
+    cdef Axis a
+    a.size, a.kernel, a.stride, a.dilation, a.before, a.after, a.windows = axis
+    return a
+
+
 cdef inline PoolMap pool_map(input_shape, window) except *:
     """Describe a pool of x, of shape (N, H, W, C), by a `pyconvx.ops.geometry.Window`."""
     cdef PoolMap m
-    m.N, m.h.size, m.w.size, m.C = input_shape
-    m.h.kernel, m.h.stride, m.h.dilation, m.h.windows = window.KH, window.stride_h, window.dilation_h, window.OH
-    m.w.kernel, m.w.stride, m.w.dilation, m.w.windows = window.KW, window.stride_w, window.dilation_w, window.OW
-    m.h.before, m.h.after, m.w.before, m.w.after = window.top, window.bottom, window.left, window.right
+    m.N, m.C = input_shape[0], input_shape[3]
+    m.h, m.w = axis_of(window.rows), axis_of(window.columns)
     return m
 
 
