@@ -1,17 +1,18 @@
 # Set-up and checks. Everything is installed into virtual environments in this folder; nothing needs root.
 #
 #   make demo             train on digits: a grid search, the test accuracy, the confusion matrix
-#   make test             all tests: ours, the documents' code, both plugins'
-#   make fuzz             50,000 generated cases and more, then hostile files: FILE_SECONDS=60 for each of their readers;
+#   make test             all tests: of the package, of the code in documents, of both plugins
+#   make fuzz             50,000 generated cases and more, then damaged files: FILE_SECONDS=60 for each of their readers;
 #                         SEED=number replays a run
 #   make lint             ruff, mypy, cython-lint
-#   make mutants          changes the checks of arguments, names and files in small ways: which changes no test finds
-#                         (40 minutes); MUTANTS='pyconvx.registry.*' for some of them
+#   make mutants          change the checks of arguments, names and files in small ways, and list the changes that no
+#                         test finds (40 minutes); MUTANTS='pyconvx.registry.*' for some of them
 #   make bench            pyconvx beside PyTorch, skorch and ONNX Runtime: prints a table, writes
 #                         docs/evidence/performance.md; CASES="1 7" for some cases, DATA=folder of Fashion-MNIST
 #                         for case 4, OPTIONS=--quick for a try
 #   make bench-kernels    speed of the kernels against this machine's peak
 #   make figures          draw the figures of the documentation
+#   make reference        write docs/guide/reference.md, the list of public names
 #   make variants         debug-test, no-openmp-test and test-oldest: other builds, other versions
 #   make sanitizers       asan, ubsan and tsan: the tests with compiled code that watches its memory, its arithmetic,
 #                         its threads; tsan needs clang with OpenMP (CLANG=clang-14)
@@ -38,7 +39,7 @@ demo test fuzz mutants debug-test no-openmp-test test-oldest asan ubsan tsan: ex
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz lint mutants bench bench-kernels figures variants debug-test no-openmp-test test-oldest \
+.PHONY: help demo test fuzz lint mutants bench bench-kernels figures reference variants debug-test no-openmp-test test-oldest \
         sanitizers asan ubsan tsan clean
 
 help:
@@ -119,6 +120,9 @@ bench-kernels: $(VENV)/.installed
 
 figures:
 	$(PYTHON) docs/figures/draw.py
+
+reference: $(VENV)/.installed
+	$(BIN)/python docs/reference.py
 
 # $(1) name, $(2) variables of the build, $(3) further requirements:
 # a copy of the tree with a virtual environment of its own, so that builds do not mix

@@ -124,6 +124,15 @@ def test_figures_are_what_the_script_draws():
     assert run.returncode == 0, run.stderr
 
 
+def test_reference_lists_the_public_names():
+    sections = re.split(r"^## ", (DOCS / "guide" / "reference.md").read_text(), flags=re.MULTILINE)[1:]
+    for section in sections:
+        package = section.split("\n")[0]
+        listed = section.partition("Values: ")[2]
+        names = {*re.findall(r"^\| `(\w+)`", section, re.MULTILINE), *re.findall(r"`(\w+)`", listed)}
+        assert names == set(importlib.import_module(package).__all__), "docs/reference.py writes the page"
+
+
 def test_plugins_page_quotes_both_packages():
     text = (DOCS / "plugins" / "writing-plugins.md").read_text()
     for package in ("pyconvx-extras", "pyconvx-cython-activation"):
