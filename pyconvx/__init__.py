@@ -1,8 +1,9 @@
 """pyconvx: convolutional networks for people who live in scikit-learn.
 
-CNNClassifier        the estimator
+CNNClassifier        predicts classes
+CNNRegressor         predicts numbers
 ImageScaler          standardises the channels of images
-load                 a classifier from a file
+load                 an estimator from a file
 Checkpoint           where a fit keeps what it has reached
 layers               values to build networks from
 ops                  convolution and pooling on arrays
@@ -15,7 +16,7 @@ testing              checks for authors of plugins
 import importlib.metadata
 from pathlib import Path
 
-from pyconvx.estimators import Checkpoint, CNNClassifier, ImageScaler, load
+from pyconvx.estimators import Checkpoint, CNNClassifier, CNNRegressor, ImageScaler, load
 from pyconvx.exceptions import CheckpointError, DivergenceError, ModelFileError, PluginError
 from pyconvx.inspection.versions import show_versions
 
@@ -23,6 +24,7 @@ __version__ = importlib.metadata.version("pyconvx")
 
 __all__ = [
     "CNNClassifier",
+    "CNNRegressor",
     "Checkpoint",
     "CheckpointError",
     "DivergenceError",

@@ -1,6 +1,7 @@
 """Estimators: scikit-learn's contract around networks and training; no mathematics.
 
 classifier    CNNClassifier
+regressor     CNNRegressor
 image_scaler  ImageScaler
 predictor     CompiledPredictor
 loading       load
@@ -24,5 +25,6 @@ from pyconvx.estimators.checkpoint import Checkpoint
 from pyconvx.estimators.classifier import CNNClassifier
 from pyconvx.estimators.image_scaler import ImageScaler
 from pyconvx.estimators.loading import load
+from pyconvx.estimators.regressor import CNNRegressor
 
-__all__ = ["CNNClassifier", "Checkpoint", "ImageScaler", "load"]
+__all__ = ["CNNClassifier", "CNNRegressor", "Checkpoint", "ImageScaler", "load"]

@@ -7,9 +7,9 @@ import sys
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from pyconvx import CNNClassifier, ImageScaler
+from pyconvx import CNNClassifier, CNNRegressor, ImageScaler
 
-ESTIMATORS = [CNNClassifier(max_iter=10), ImageScaler()]
+ESTIMATORS = [CNNClassifier(max_iter=10), CNNRegressor(), ImageScaler()]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -18,9 +18,10 @@ def test_check(estimator, check):
     check(estimator)
 
 
-def test_all_checks_run():
+@pytest.mark.parametrize("kind", [CNNClassifier, CNNRegressor])
+def test_all_checks_run(kind):
     # an estimator that claims to take no 2-D data is spared nearly all of them
-    assert len(list(estimator_checks_generator(CNNClassifier()))) >= 55
+    assert len(list(estimator_checks_generator(kind()))) >= 55
 
 
 def test_checks_with_array_api_dispatch():

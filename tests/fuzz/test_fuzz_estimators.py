@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
 import pyconvx
-from pyconvx import CNNClassifier, DivergenceError, ImageScaler
+from pyconvx import CNNClassifier, CNNRegressor, DivergenceError, ImageScaler
 from pyconvx.estimators import Checkpoint
 
 
@@ -166,6 +166,52 @@ def test_classifier(case, shape, seed, how, layout, dtype, n_jobs):
     np.testing.assert_array_equal(probabilities, twin.predict_proba(X))
     np.testing.assert_allclose(probabilities.sum(1), 1)
     np.testing.assert_array_equal(clf.predict(X), clf.classes_[clf.predict_log_proba(X).argmax(1)])
+
+
+OF_REGRESSOR = set(CNNRegressor().get_params())
+
+
+@fuzz(
+    "CNNRegressor",
+    weight=1,
+    case=parameters(),
+    shape=IMAGES,
+    seed=SEEDS,
+    how=st.sampled_from(BAD),
+    layout=layouts,
+    outputs=st.sampled_from([None, 1, 2]),
+    loss=st.sampled_from(["squared_error", "huber", pyconvx.losses.Huber(0.5)]),
+    n_jobs=st.integers(1, 4),
+)
+def test_regressor(case, shape, seed, how, layout, outputs, loss, n_jobs):
+    values, illegal = case
+    values = {"loss": loss} | {name: value for name, value in values.items() if name in OF_REGRESSOR}
+    X, _ = pictures(shape, seed)
+    y = np.random.default_rng(seed).standard_normal((len(X),) if outputs is None else (len(X), outputs))
+    wrong, faults = spoil(X, how)
+    faults += [(illegal,), ("unknown", "nope")] if illegal in values else []
+    given_X = lay(layout, wrong)
+    may_diverge = values.get("learning_rate_init") == 1e10 and not faults
+    with Unchanged(wrong, y), np.errstate(over="ignore", invalid="ignore"):
+        reg = CNNRegressor(**values)
+        try:
+            fitted = outcome(quietly(lambda: reg.fit(given_X, y)), faults)
+        except AssertionError as error:
+            if isinstance(error.__cause__, DivergenceError) and may_diverge:
+                return
+            raise
+    if fitted is None:
+        assert not hasattr(reg, "network_")
+        return
+    twin = quietly(lambda: CNNRegressor(**(values | {"n_jobs": n_jobs})).fit(X, y))()
+    assert twin.network_.buffer.tobytes() == reg.network_.buffer.tobytes()
+    try:
+        predictions = reg.predict(given_X)
+    except DivergenceError:
+        assert may_diverge
+        return
+    assert predictions.shape == y.shape
+    np.testing.assert_array_equal(predictions, twin.predict(X))
 
 
 @fuzz(

@@ -195,6 +195,55 @@ def wrong_memory(array, other_dtype):
 
 
 @fuzz(
+    "losses.SquaredError",
+    "losses.Huber",
+    weight=1,
+    filled=numbers,
+    shape=st.lists(st.integers(1, 4), max_size=2),
+    N=st.integers(0, 5),
+    delta=st.one_of(st.none(), *[st.floats(1e-3, 1e3)] * 9, odd()),
+    n_threads=st.one_of(st.integers(1, 4), odd()),
+    data=st.data(),
+)
+def test_value_losses(filled, shape, N, delta, n_threads, data):
+    if delta is None:
+        loss = losses.SquaredError()
+    else:
+        loss = outcome(lambda: losses.Huber(delta), real_fault("delta", delta, above=0))
+    if loss is None:
+        return
+    arrays = {
+        "outputs": filled.array(N, *shape, special=False),
+        "targets": filled.array(N, *shape, special=False),
+        "weights": np.abs(filled.array(N, special=False)),
+        "gradient": np.full((N, *shape), np.nan, filled.dtype),
+    }
+    faults, names = threads_fault(n_threads), sorted(arrays)
+    outputs, targets, weights, gradient = arrays.values()
+    if data.draw(st.integers(0, 4)) == 0:
+        name = data.draw(st.sampled_from(names))
+        arrays[name], why = data.draw(wrong_memory(arrays[name], np.float16))
+        faults += [(name, why)]
+        if name == "outputs":  # the others then have another dtype, or another number of axes
+            faults += [(other, words) for other in names for words in ("must be", "axes")]
+    with Unchanged(outputs, targets, weights):
+        value = outcome(lambda: loss.value_and_gradient(*arrays.values(), n_threads=n_threads), faults)
+    if value is None:
+        return
+    difference = np.float64(outputs) - targets
+    limit = np.inf if delta is None else float(delta)
+    far = np.abs(difference) > limit
+    cells = np.where(far, 0, difference**2 / 2)
+    cells[far] = limit * (np.abs(difference[far]) - limit / 2)
+    per_row = max(1, int(np.prod(shape)))
+    expected = (cells.reshape(N, per_row).mean(axis=1) * weights).sum()
+    np.testing.assert_allclose(value, expected, rtol=1e-9)
+    slope = np.clip(difference, -limit, limit) * weights.astype(np.float64).reshape(N, *[1] * len(shape)) / per_row
+    np.testing.assert_allclose(gradient, slope, rtol=1e-5, atol=1e-30)
+    np.testing.assert_array_equal(loss.predictions(outputs), outputs)
+
+
+@fuzz(
     "losses.CrossEntropy",
     weight=3,
     filled=numbers,

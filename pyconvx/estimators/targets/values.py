@@ -35,7 +35,7 @@ class RealTargets(Targets):
 
     kind: ClassVar[str] = "values"
     out_activation: ClassVar[str] = "identity"
-    noun: ClassVar[str] = "target sizes"
+    noun: ClassVar[str] = "shape of targets"
     attributes: ClassVar[Mapping[str, Callable[[Any], bool]]] = {"target_shape_": is_target_shape}
 
     def __str__(self) -> str:
