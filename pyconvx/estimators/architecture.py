@@ -41,9 +41,25 @@ def hidden_layers(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, ..
     return chosen if _is_flat(chosen, input_shape) else (*chosen, Flatten())
 
 
+def _of_other_axes(layers: Sequence[Layer], spatial_dims: int) -> str:
+    """Return for a message which layer is for samples with another number of axes, and the way out."""
+    for layer in layers:
+        axes = getattr(layer, "axes", spatial_dims)
+        if axes != spatial_dims and axes in (1, 2):
+            kind = type(layer).__name__
+            return f"; {kind} needs spatial_dims={axes}, this estimator has spatial_dims={spatial_dims}"
+    return ""
+
+
 def _is_flat(layers: Sequence[Layer], input_shape: Shape) -> bool:
-    """Return whether layers give one vector per sample."""
-    return len([input_shape, *output_shapes(layers, input_shape)][-1]) == 1
+    """Return whether layers give one vector per sample; an error says if they need another `spatial_dims`."""
+    try:
+        return len([input_shape, *output_shapes(layers, input_shape)][-1]) == 1
+    except ValueError as error:
+        hint = _of_other_axes(layers, len(input_shape) - 1)
+        if not hint:
+            raise
+        raise ValueError(f"{error}{hint}") from error
 
 
 def _given(values: Sequence[Any], input_shape: Shape) -> tuple[Layer, ...]:
@@ -81,6 +97,7 @@ def _default_stack(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, .
     stack: list[Layer] = []
     shape = input_shape
     signals, padding = params["spatial_dims"] == 1, params["padding"]
+    padding = tuple(padding) if signals and isinstance(padding, list) else padding
     function, norm = params["activation"], params["batch_norm"]
     for filters in _sizes(params["filters"]):
         kernel = _clipped(params["kernel_size"], shape, padding)

@@ -9,7 +9,10 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 
 from pyconvx import CNNClassifier, CNNRegressor, ImageScaler
 
-ESTIMATORS = [CNNClassifier(max_iter=10), CNNRegressor(), ImageScaler()]
+ESTIMATORS = [
+    CNNClassifier(max_iter=10), CNNRegressor(), ImageScaler(),
+    CNNClassifier(max_iter=10, spatial_dims=1), CNNRegressor(spatial_dims=1), ImageScaler(spatial_dims=1),
+]  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -95,6 +95,7 @@ ILLEGAL = {
     "max_iter": [0, -1, 1.5, None, "a", True],
     "image_shape": [5, (0, 3), (1, 2, 3, 4), "ab", (2.0, 2)],
     "data_format": ["NHWC", None],
+    "spatial_dims": [0, 3, "2", None, True, 1.0],
     "loss": ["nope", 3],
     "scoring": [3, "nope"],
     "verbose": [-1, "a"],
@@ -166,6 +167,48 @@ def test_classifier(case, shape, seed, how, layout, dtype, n_jobs):
     np.testing.assert_array_equal(probabilities, twin.predict_proba(X))
     np.testing.assert_allclose(probabilities.sum(1), 1)
     np.testing.assert_array_equal(clf.predict(X), clf.classes_[clf.predict_log_proba(X).argmax(1)])
+
+
+# what is legal for signals and written otherwise than for images
+OF_SIGNALS = {
+    "kernel_size": st.sampled_from([1, 3, np.int64(4), 9]),
+    "pool_size": st.sampled_from([1, 2]),
+    "padding": st.sampled_from(["same", "valid", 0, 1, (1, 0), [0, 2]]),
+}
+
+
+@fuzz(
+    "CNNClassifier",
+    weight=1,
+    case=parameters(),
+    windows=st.fixed_dictionaries({}, optional=OF_SIGNALS),
+    shape=st.tuples(st.integers(4, 12), st.integers(1, 9), st.sampled_from([1, 1, 3])),
+    seed=SEEDS,
+    how=st.sampled_from([how for how in BAD if how != "5-D"]),
+    layout=layouts,
+    dtype=st.sampled_from(["f4", "f8", "u1"]),
+)
+def test_classifier_of_signals(case, windows, shape, seed, how, layout, dtype):
+    values, illegal = case
+    values = {name: value for name, value in values.items() if name not in OF_SIGNALS} | windows
+    values = {"spatial_dims": 1, "learning_rate_init": 1e-3} | values
+    values["learning_rate_init"] = 1e-3 if values["learning_rate_init"] == 1e10 else values["learning_rate_init"]
+    X, y = pictures(shape, seed, dtype)
+    wrong, faults = spoil(X, how)
+    faults += [(illegal,), ("unknown", "nope")] if illegal in values else []
+    clf, given_X = CNNClassifier(**values), lay(layout, wrong)
+    with Unchanged(wrong, y):
+        fitted = outcome(quietly(lambda: clf.fit(given_X, y)), faults)
+    if fitted is None:
+        assert not hasattr(clf, "network_")
+        return
+    assert clf.input_shape_ == shape[1:]
+    first = CNNClassifier(**(values | {"data_format": "channels_first"}))
+    quietly(lambda: first.fit(X.transpose(0, 2, 1), y))()
+    flat = CNNClassifier(**(values | {"image_shape": shape[1:]}))
+    quietly(lambda: flat.fit(X.reshape(len(X), -1), y))()
+    assert first.network_.buffer.tobytes() == flat.network_.buffer.tobytes() == clf.network_.buffer.tobytes()
+    np.testing.assert_array_equal(clf.predict_proba(given_X), first.predict_proba(X.transpose(0, 2, 1)))
 
 
 OF_REGRESSOR = set(CNNRegressor().get_params())
