@@ -16,7 +16,7 @@ declaration   how parameters are declared
 constraints   rules of parameters, in scikit-learn's words
 architecture  layers, solver and schedule from constructor parameters
 samples       X as images or signals
-validation    data that are scored after each epoch
+examples      checked data: rows to train on, or to score after each epoch
 saving        what an estimator keeps in a file
 callbacks     scikit-learn's callbacks, or nothing if it has none yet
 """

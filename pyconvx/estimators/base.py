@@ -15,9 +15,9 @@ from pyconvx.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from pyconvx.estimators.checkpoint import CheckpointWriter, fingerprint_of
 from pyconvx.estimators.constraints import check_parameters
 from pyconvx.estimators.declaration import rules_of
-from pyconvx.estimators.fitting import Data, TrainedNetwork
+from pyconvx.estimators.examples import Examples, check_together
+from pyconvx.estimators.fitting import TrainedNetwork
 from pyconvx.estimators.targets import Targets, check_weights
-from pyconvx.estimators.validation import Validation, check_together
 
 
 class BaseCNN(CallbackSupportMixin, TrainedNetwork):
@@ -72,34 +72,23 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
         """
         self._check_parameters()
         check_together(X_val, y_val, sample_weight_val)
+        going_on = self.warm_start and hasattr(self, "network_")
         with ExitStack() as locks:
             with self._unchanged_on_error():
-                data, targets, going_on = self._training_data(X, y, sample_weight)
-                validation = self._given_validation(X_val, y_val, sample_weight_val, targets, data)
+                data, targets = self._training_data(X, y, sample_weight, going_on)
+                dtype = self._dtype(data.X, going_on)
+                validation = self._validation_data(X_val, y_val, sample_weight_val, targets, dtype)
                 saver = None
                 if self.checkpoint is not None:
                     start = self.network_.buffer if going_on else np.empty(0)
-                    arrays = (data.X, data.y, data.weights, start)
-                    saver = locks.enter_context(
-                        CheckpointWriter(self.checkpoint, fingerprint_of(self, arrays, validation))
-                    )
+                    data_of_fit = fingerprint_of(self, (data.X, data.y, data.weights, start), validation)
+                    saver = locks.enter_context(CheckpointWriter(self.checkpoint, data_of_fit))
                 resumed = saver is not None and self.resume and saver.resume(self, targets)
-                self._begin(data, targets, new=not (going_on or resumed))
-                trainer, validation = self._prepared(data, targets, validation, 0 if saver is None else saver.done)
+                self._begin(data.X, targets, new=not (going_on or resumed))
+                done = 0 if saver is None else saver.done
+                trainer, validation = self._prepared(data, targets, validation, done)
             self._train(trainer, validation, data, self.max_iter, saver)
         return self
-
-    def _training_data(self, X: Any, y: Any, sample_weight: Any) -> tuple[Data, Targets, bool]:
-        """Return checked data, what was learnt of y, and whether a warm start goes on."""
-        going_on = self.warm_start and hasattr(self, "network_")
-        images, y = self._check_data(X, y, reset=not going_on)
-        targets = self._target_type.learn(y)
-        if going_on and not targets.same_as(before := self._target_type.of(self)):
-            raise ValueError(
-                f"warm_start needs the {targets.noun} of the first fit, {before.shown()}, got {targets.shown()}"
-            )
-        dtype = self.network_.dtype if going_on else samples.computing_dtype(self.dtype, images)
-        return Data(images, y, targets.weights(self, sample_weight, y), dtype), targets, going_on
 
     def _partial_fit(self, X: Any, y: Any, targets: Targets | None, sample_weight: Any) -> Self:
         """Train one epoch; `targets` None takes those of the first call, which learns them of its y."""
@@ -107,23 +96,57 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
             raise ValueError("partial_fit does not support early_stopping=True: it cannot hold rows out")
         first = not hasattr(self, "network_")
         with self._unchanged_on_error():
-            images, y = self._check_data(X, y, reset=first)
+            X, y = self._check_data(X, y, reset=first)
             if targets is None:
                 targets = self._target_type.learn(y) if first else self._target_type.of(self)
-            dtype = samples.computing_dtype(self.dtype, images) if first else self.network_.dtype
-            targets.encode(y, dtype)  # what cannot be encoded is refused before there is a network
-            data = Data(images, y, targets.weights(self, sample_weight, y), dtype)
-            self._begin(data, targets, new=first)
+            encoded = targets.encode(y, self._dtype(X, not first))
+            data = Examples(X, y, encoded, targets.weights(self, sample_weight, y))
+            self._begin(X, targets, new=first)
             trainer, _ = self._prepared(data, targets, None, 0 if first else self.n_iter_)
         self._train(trainer, None, data, None)
         return self
 
-    def _begin(self, data: Data, targets: Targets, *, new: bool) -> None:
+    def _dtype(self, X: Array, going_on: bool) -> np.dtype[Any]:
+        """Return the precision that the network has, or will have."""
+        return self.network_.dtype if going_on else samples.computing_dtype(self.dtype, X)
+
+    def _check_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Array, Array]:
+        """Return X and y as arrays that fit together."""
+        if y is None:
+            self._target_type.check(self, np.empty(0), y)
+        X = self._check_X(X, reset=reset)
+        samples.check_cast(X, self._dtype(X, not reset))
+        return X, self._target_type.check(self, X, y)
+
+    def _training_data(self, X: Any, y: Any, sample_weight: Any, going_on: bool) -> tuple[Examples, Targets]:
+        """Return the checked data, and what was learnt of y."""
+        X, y = self._check_data(X, y, reset=not going_on)
+        targets = self._target_type.learn(y)
+        if going_on and not targets.same_as(before := self._target_type.of(self)):
+            raise ValueError(
+                f"warm_start needs the {targets.noun} of the first fit, {before.shown()}, got {targets.shown()}"
+            )
+        weights = targets.weights(self, sample_weight, y)
+        return Examples(X, y, targets.encode(y, self._dtype(X, going_on)), weights), targets
+
+    def _validation_data(
+        self, X_val: Any, y_val: Any, weights: Any, targets: Targets, dtype: np.dtype[Any]
+    ) -> Examples | None:
+        """Return the validation data that the user brought."""
+        if X_val is None:
+            return None
+        X = self._check_X(X_val, reset=False, name="X_val")
+        samples.check_cast(X, dtype)
+        y = self._target_type.check(self, X, y_val, "y_val")
+        encoded = targets.encode(y, dtype, "y_val")
+        return Examples(X, y, encoded, check_weights(weights, len(X), "sample_weight_val"))
+
+    def _begin(self, X: Array, targets: Targets, *, new: bool) -> None:
         """Make a new network, or refuse to go on with other layers."""
         if not new:
             self._check_same_layers(targets.n_outputs)
             return
-        self._make_network(data.X, targets.n_outputs)
+        self._make_network(X, targets.n_outputs)
         self.__dict__.update(targets.fitted())
 
     def _check_parameters(self) -> None:
@@ -132,27 +155,6 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
         if self.resume and self.checkpoint is None:
             raise ValueError("resume=True needs a checkpoint to go on from: pass checkpoint=Checkpoint(path)")
         self._threads()
-
-    def _check_data(self, X: Any, y: Any, *, reset: bool) -> tuple[Array, Array]:
-        """Return X and y as arrays that fit together."""
-        if y is None:
-            self._target_type.check(self, np.empty(0), y)
-        images = self._check_X(X, reset=reset)
-        dtype = samples.computing_dtype(self.dtype, images) if reset else self.network_.dtype
-        samples.check_cast(images, dtype)
-        return images, self._target_type.check(self, images, y)
-
-    def _given_validation(
-        self, X_val: Any, y_val: Any, weights: Any, targets: Targets, data: Data
-    ) -> Validation | None:
-        """Return the validation data that the user brought."""
-        if X_val is None:
-            return None
-        images = self._check_X(X_val, reset=False, name="X_val")
-        samples.check_cast(images, data.dtype)
-        y = self._target_type.check(self, images, y_val, "y_val")
-        encoded = targets.encode(y, data.dtype, "y_val")
-        return Validation(images, y, encoded, check_weights(weights, len(images), "sample_weight_val"))
 
     def __sklearn_tags__(self) -> Any:
         """Say that X is dense and finite: 2-D, and samples of three or four axes."""

@@ -14,9 +14,9 @@ import numpy as np
 
 from pyconvx._core.types import Array
 from pyconvx.estimators import constraints as rule
+from pyconvx.estimators.examples import Examples
 from pyconvx.estimators.saving import restored, saved
 from pyconvx.estimators.targets import Targets
-from pyconvx.estimators.validation import Validation
 from pyconvx.exceptions import CheckpointError, ModelFileError
 from pyconvx.persistence import StrPath, Writer, pack, read_file, unpack, write_file
 
@@ -139,7 +139,7 @@ class CheckpointWriter:
             self.save(estimator, done, self.stopped, now=True)
 
 
-def fingerprint_of(estimator: Any, data: Sequence[Array], validation: Validation | None) -> Any:
+def fingerprint_of(estimator: Any, data: Sequence[Array], validation: Examples | None) -> Any:
     """Return what two fits have in common that end alike: parameters, and a hash of the data."""
     writer = Writer()
     parameters = {}

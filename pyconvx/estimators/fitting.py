@@ -2,69 +2,46 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 
-from pyconvx._core.types import Array, FloatArray
+from pyconvx._core.types import Array
 from pyconvx.estimators import architecture
 from pyconvx.estimators.callbacks import FRAMES, FitTask
 from pyconvx.estimators.checkpoint import CheckpointWriter
+from pyconvx.estimators.examples import Examples
 from pyconvx.estimators.inspected import InspectedNetwork
 from pyconvx.estimators.targets import Targets
-from pyconvx.estimators.validation import Validation
 from pyconvx.training import Trainer, TrainingData, TrainingOptions
 from pyconvx.training.epoch import Epoch
-
-
-@dataclass(frozen=True)
-class Data:
-    """Checked data to train on.
-
-    Parameters
-    ----------
-    X : array
-        Samples as the user gave them.
-    y : array
-        As the user gave it.
-    weights : array of shape (n,)
-    dtype : dtype
-        That the network computes in.
-    """
-
-    X: Array
-    y: Array
-    weights: FloatArray
-    dtype: np.dtype[Any]
 
 
 class TrainedNetwork(InspectedNetwork):
     """An estimator that trains a network."""
 
     def _prepared(
-        self, data: Data, targets: Targets, validation: Validation | None, n_iter: int
-    ) -> tuple[Trainer, Validation | None]:
+        self, data: Examples, targets: Targets, validation: Examples | None, n_iter: int
+    ) -> tuple[Trainer, Examples | None]:
         """Return the loop for these rows and the rows that are scored; some are held out if that is asked for.
 
         The attributes are those of the `n_iter` epochs that were run.
         """
-        encoded = targets.encode(data.y, data.dtype)
         index = np.flatnonzero(data.weights).astype(np.int64)
         if self.early_stopping and validation is None:
-            index, held = targets.hold_out(encoded, index, self.validation_fraction, self._state.seed)
-            validation = Validation(data.X[held], data.y[held], encoded[held], data.weights[held])
-        trainer = self._trainer(data, index, encoded)
+            index, held_out = targets.hold_out(data.targets, index, self.validation_fraction, self._state.seed)
+            validation = data.take(held_out)
+        trainer = self._trainer(data, index)
         self._publish(n_iter, validation)
         return trainer, validation
 
     def _train(
         self,
         trainer: Trainer,
-        validation: Validation | None,
-        data: Data,
+        validation: Examples | None,
+        data: Examples,
         epochs: int | None,
         saver: CheckpointWriter | None = None,
     ) -> None:
@@ -131,7 +108,7 @@ class TrainedNetwork(InspectedNetwork):
         already = 0 if saver is None else saver.done
         return trainer.run(epochs, score, after_epoch, already=already, reached=reached)[1]
 
-    def _trainer(self, data: Data, index: Array, encoded: Array) -> Trainer:
+    def _trainer(self, data: Examples, index: Array) -> Trainer:
         """Return the loop for these rows."""
         params = self.get_params(deep=False)
         size = min(128, len(index)) if self.batch_size == "auto" else min(int(self.batch_size), len(index))
@@ -140,10 +117,10 @@ class TrainedNetwork(InspectedNetwork):
             self.early_stopping, self._threads(), bool(self.verbose),
         )  # fmt: skip
         solver, schedule = architecture.make_solver(params), architecture.make_schedule(params)
-        rows = TrainingData(self._samples(data.X), index, encoded[index], data.weights[index])
+        rows = TrainingData(self._samples(data.X), index, data.targets[index], data.weights[index])
         return Trainer(self.network_, self._loss(), solver, schedule, self._state, settings, rows)
 
-    def _scorer(self, validation: Validation | None) -> Callable[[], float] | None:
+    def _scorer(self, validation: Examples | None) -> Callable[[], float] | None:
         """Return what scores the network after an epoch; greater is better."""
         if validation is None:
             return None
@@ -153,14 +130,14 @@ class TrainedNetwork(InspectedNetwork):
         weighted = {} if (validation.weights == 1).all() else {"sample_weight": validation.weights}
         return lambda: float(scorer(self, validation.X, validation.y, **weighted))
 
-    def _mean_loss(self, validation: Validation) -> float:
+    def _mean_loss(self, validation: Examples) -> float:
         """Return the weighted mean of the loss on validation data, without the penalty."""
         outputs = self._run(validation.X)
         fractions = (validation.weights / validation.weights.sum()).astype(outputs.dtype)
         gradient = np.empty_like(outputs)
         return float(self._loss().value_and_gradient(outputs, validation.targets, fractions, gradient))
 
-    def _publish(self, n_iter: int, validation: Validation | None) -> None:
+    def _publish(self, n_iter: int, validation: Examples | None) -> None:
         """Set the fitted attributes from the state of training."""
         state, scored, targets = self._state, validation is not None, self._target_type.of(self)
         attributes = {

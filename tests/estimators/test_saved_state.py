@@ -9,8 +9,8 @@ from small import fitted, images, quick
 from pyconvx import Checkpoint, CheckpointError, ModelFileError, PluginError, load
 from pyconvx.estimators import checkpoint as points
 from pyconvx.estimators import saving
+from pyconvx.estimators.examples import Examples
 from pyconvx.estimators.targets import ClassTargets
-from pyconvx.estimators.validation import Validation
 from pyconvx.persistence import pack, unpack
 from pyconvx.solvers import Adam
 
@@ -182,8 +182,8 @@ def test_fingerprints():
     others = [(X + 1e-9, Y, weights), (X, Y[::-1], weights), (X, Y, weights * 2), (X.astype("f4"), Y, weights)]
     for data in others:
         assert print_of(quick(), data, None)["data"] != first["data"]
-    held = [Validation(X, Y, Y, weights), Validation(X + 1, Y, Y, weights), Validation(X, Y[::-1], Y, weights)]
-    held.append(Validation(X, Y, Y, weights * 2))
+    held = [Examples(X, Y, Y, weights), Examples(X + 1, Y, Y, weights), Examples(X, Y[::-1], Y, weights)]
+    held.append(Examples(X, Y, Y, weights * 2))
     assert len({print_of(quick(), (X, Y, weights), v)["data"] for v in (None, *held)}) == 5
     assert not any("__" in name for name in print_of(quick(solver=Adam()), (X, Y, weights), None)["parameters"])
     with pytest.raises(TypeError, match=r"^scoring=.*: a model file holds no code"):

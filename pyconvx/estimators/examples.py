@@ -1,18 +1,22 @@
-"""Data that are scored after each epoch: the user's own, or rows held out."""
+"""Checked data: rows to train on, or to score after each epoch."""
 
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from pyconvx._core.types import Array, FloatArray
 
 
-@dataclass(frozen=True)
-class Validation:
-    """Rows that are scored after each epoch.
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Samples and what is to be learnt of each; the first axis of all arrays is rows.
 
     Parameters
     ----------
     X : array
+        In the form that the user gave.
     y : array
         As the user gave it, which scorers take.
     targets : array
@@ -20,10 +24,14 @@ class Validation:
     weights : array of shape (n,)
     """
 
-    X: Any
+    X: Array
     y: Array
     targets: Array
     weights: FloatArray
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Examples":
+        """Return copies of some rows."""
+        return Examples(self.X[rows], self.y[rows], self.targets[rows], self.weights[rows])
 
 
 def check_together(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
