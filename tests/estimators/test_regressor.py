@@ -1,6 +1,7 @@
 """CNNRegressor: what it predicts, stops at, refuses, keeps and shares with the classifier."""
 
 import copy
+import importlib.util
 import pickle
 
 import numpy as np
@@ -275,3 +276,16 @@ def test_parameters_are_those_of_the_classifier():
         quick(max_iter=0).fit(X, Y)
     for name in ("predict_proba", "decision_function", "classes_"):
         assert not hasattr(reg, name)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("sklearn.callback") is None, reason="no callbacks in this scikit-learn"
+)
+def test_callbacks_see_every_epoch():
+    from test_callbacks import Counts
+
+    callback = Counts(stop_after=2)
+    reg = quick(max_iter=9).set_callbacks(callback).fit(X, Y)  # stopped on purpose: no ConvergenceWarning
+    assert reg.n_iter_ == 2
+    assert callback.told.count(("end", "epoch")) == 2
+    assert weights_of(reg) == weights_of(fit(X, Y, max_iter=2))

@@ -1,16 +1,12 @@
-"""The checks of X, y and weights by themselves: exact results, and each limit from both sides."""
+"""The checks of X by themselves: exact results, and each limit from both sides."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from small import images, quick
+from small import quick
 
 from pyconvx.estimators import samples
-from pyconvx.estimators.targets import ClassTargets, check_weights
-from pyconvx.estimators.targets.classes import with_class_weight
-
-X, Y = images(n=6)
 
 
 def test_orders_of_axes():
@@ -20,6 +16,11 @@ def test_orders_of_axes():
     assert samples.channels_last(quick(data_format="channels_last"), (3, 4, 5)) == (3, 4, 5)
     assert samples.ordered(quick(data_format="channels_first"), (4, 5, 3)) == (3, 4, 5)
     assert samples.ordered(quick(data_format="channels_last"), (4, 5, 3)) == (4, 5, 3)
+    first, last = (quick(spatial_dims=1, data_format=f"channels_{end}") for end in ("first", "last"))
+    assert [samples.channels_last(clf, (7,)) for clf in (first, last)] == [(7, 1), (7, 1)]
+    assert [samples.channels_last(clf, (3, 7)) for clf in (first, last)] == [(7, 3), (3, 7)]
+    assert [samples.ordered(clf, (7, 3)) for clf in (first, last)] == [(3, 7), (7, 3)]
+    assert (samples.noun(first), samples.noun(quick())) == ("signals", "images")
 
 
 def test_shapes_that_fit_sees():
@@ -35,6 +36,12 @@ def test_shapes_that_fit_sees():
     assert first((2, 3, 4), data_format="channels_first") == (3, 4, 2)
     assert first((2, 3, 4), data_format="channels_first", image_shape=(2, 3, 4)) == (3, 4, 2)
     assert first((3, 4, 1), image_shape=(3, 4)) == (3, 4, 1)
+    signals = {"spatial_dims": 1}
+    assert first((12,), **signals) == (12, 1)
+    assert first((12,), image_shape=(4, 3), **signals) == (4, 3)
+    assert first((12,), image_shape=(4, 3), data_format="channels_first", **signals) == (3, 4)
+    assert first((4, 3), **signals) == (4, 3)
+    assert first((4, 3), data_format="channels_first", **signals) == (3, 4)
     with pytest.raises(ValueError, match=r"^X has images of shape \(2, 3, 4\), but image_shape=\(2, 3\)"):
         first((2, 3, 4), image_shape=(2, 3))
     with pytest.raises(ValueError, match=r"^image_shape=\(3, 5\) has 15 pixels, X has 12 features"):
@@ -159,82 +166,3 @@ def test_what_a_precision_holds(monkeypatch):
     if huge.itemsize > 8:
         with pytest.raises(ValueError, match="too large"):
             samples.check_cast(np.full((1, 1), np.longdouble("1e400")), np.dtype(np.float64))
-
-
-def test_labels():
-    clf = quick()
-    assert ClassTargets.check(clf, X, list(Y)).tolist() == Y.tolist()
-    assert ClassTargets.check(clf, X, np.array(list("abcabc"))).tolist() == list("abcabc")
-    refused = {
-        "This CNNClassifier estimator requires y to be passed, but the target y is None": None,
-        "inconsistent numbers of samples": Y[:-1],
-        "Input y contains NaN": [np.nan] * 6,
-        "Unknown label type: continuous": Y + 0.5,
-        "y should be a 1d array": np.eye(6),
-    }
-    for words, labels in refused.items():
-        with pytest.raises(ValueError, match=words):
-            ClassTargets.check(clf, X, labels)
-    with pytest.warns(Warning, match="column-vector y"):
-        assert ClassTargets.check(clf, X, Y[:, None]).shape == (6,)
-    with pytest.raises(TypeError, match=r"^labels must be uniformly strings or numbers, got \['int', 'str'\]"):
-        ClassTargets.check(clf, X, np.array([1, "a"] * 3, object))
-
-
-def test_codes():
-    targets = ClassTargets(np.array(["b", "c", "d"]))
-    codes = targets.encode(np.array(["d", "b", "d"]), np.float32)
-    assert (codes.tolist(), codes.dtype) == ([2, 0, 2], np.int64)
-    with pytest.raises(
-        ValueError, match=r"^`y` has classes not in `self\.classes_`\. Unknown: \['a'\], known: \['b'"
-    ):
-        targets.encode(np.array(["a", "b"]), np.float32)
-    with pytest.raises(ValueError, match=r"^`y_val` has classes not in"):
-        targets.encode(np.array(["a", "b"]), np.float32, "y_val")
-
-
-def test_weights():
-    assert check_weights(None, 3).tolist() == [1.0, 1.0, 1.0]
-    assert check_weights(2, 3).tolist() == [2.0, 2.0, 2.0]
-    got = check_weights(np.array([0, 1, 2], np.float32), 3)
-    assert (got.tolist(), got.dtype) == ([0.0, 1.0, 2.0], np.float64)
-    refused = {
-        r"^w\.shape == \(2,\), expected \(3,\)!": [1, 2],
-        r"^Input w contains NaN or infinity\.": [1, 2, np.inf],
-        r"^w must not contain a negative weight, the smallest is -2\.0": [1, -1, -2],
-        r"^w must contain at least one non-zero weight": [0, 0, 0],
-    }
-    for words, weights in refused.items():
-        with pytest.raises(ValueError, match=words):
-            check_weights(weights, 3, "w")
-    with pytest.raises(ValueError, match=r"^sample_weight must contain"):
-        check_weights([0, 0, 0], 3)
-
-
-def test_weights_of_classes():
-    labels = np.array([0, 0, 0, 1])
-    assert with_class_weight([1, 2, 3, 4], None, labels).tolist() == [1, 2, 3, 4]
-    assert with_class_weight([1, 2, 3, 4], {0: 2, 1: 3}, labels).tolist() == [2, 4, 6, 12]
-    np.testing.assert_allclose(with_class_weight(None, "balanced", labels), [2 / 3, 2 / 3, 2 / 3, 2])
-    with pytest.raises(ValueError, match=r"^class_weight must contain at least one"):
-        with_class_weight(None, {0: 0, 1: 0}, labels)
-    with pytest.raises(ValueError, match=r"^sample_weight \* class_weight must contain at least one"):
-        with_class_weight([1, 1, 1, 0], {0: 0, 1: 1}, labels)
-    with pytest.raises(ValueError, match=r"^sample_weight\.shape == \(3,\), expected \(4,\)!"):
-        with_class_weight([1, 1, 1], {0: 0, 1: 1}, labels)
-
-
-def test_rows_held_out():
-    codes = np.arange(40) % 2
-    index = np.arange(3, 39)
-    targets = ClassTargets(np.arange(2))
-    train, held = targets.hold_out(codes, index, 1 / 3, 2**32 + 5)
-    assert np.array_equal(np.sort(np.concatenate([train, held])), index)
-    assert (np.bincount(codes[held]).tolist(), len(train)) == ([6, 6], 24)
-    assert np.array_equal(train, np.sort(train))
-    assert np.array_equal(held, np.sort(held))
-    same, *others = (targets.hold_out(codes, index, 1 / 3, seed)[1] for seed in (5, 6, 7))
-    assert np.array_equal(same, held)
-    for other in others:
-        assert np.bincount(codes[other]).tolist() == [6, 6]
-        assert not np.array_equal(other, held)

@@ -7,6 +7,7 @@ from small import quick
 from pyconvx import CNNClassifier, PluginError, solvers
 from pyconvx.estimators import constraints as rule
 from pyconvx.estimators.declaration import rules_of
+from pyconvx.losses import Huber
 from pyconvx.solvers import Adam
 
 RULES = rules_of(CNNClassifier)
@@ -130,3 +131,42 @@ def test_names_of_scorers():
     good = (None, "loss", "accuracy", "neg_log_loss", len)
     bad = ("", "Loss", "acuracy", 3, True, ["accuracy"])
     assert [scoring.accepts(value) for value in (*good, *bad)] == [True] * len(good) + [False] * len(bad)
+
+
+def test_rules_by_axes():
+    rules = {"a": rule.ByAxes(signals=rule.integer(1), images=rule.pair)}
+    rule.check_parameters(quick(), {"a": (2, 3), "spatial_dims": 2}, rules)
+    rule.check_parameters(quick(), {"a": 2, "spatial_dims": 1}, rules)
+    with pytest.raises(
+        ValueError, match=r"^The 'a' parameter .* must be an int in the range \[1, inf\)\. Got \(2, 3\)"
+    ):
+        rule.check_parameters(quick(), {"a": (2, 3), "spatial_dims": 1}, rules)
+
+
+def test_shapes_and_windows_of_signals_and_images():
+    shape, window, padding = RULES["image_shape"], RULES["kernel_size"], RULES["padding"]
+    shapes = (None, (4,), [4, 2], (4, 5, 3), (0,), 4, "4", (4.0,))
+    assert [shape.signals.accepts(v) for v in shapes] == [True, True, True] + [False] * 5
+    assert [shape.images.accepts(v) for v in shapes] == [True, False, True, True] + [False] * 4
+    windows = (3, (3, 2), (3,), 0, "3")
+    assert [window.signals.accepts(v) for v in windows] == [True] + [False] * 4
+    assert [window.images.accepts(v) for v in windows] == [True, True] + [False] * 3
+    good, bad = (
+        ("same", "valid", 0, 2, (1, 2), [0, 1], (1,)),
+        ("full", -1, 1.5, None, (), (1, 2, 3), ((1, 2), (0, 3))),
+    )
+    assert [padding.signals.accepts(v) for v in (*good, *bad)] == [True] * len(good) + [False] * len(bad)
+
+
+def test_losses_of_one_kind_of_targets():
+    classes, values = rule.loss_for("classes"), rule.loss_for("values")
+    assert classes.accepts("cross_entropy")
+    assert all(values.accepts(loss) for loss in ("huber", "squared_error", Huber(2.0), Huber))
+    with pytest.raises(
+        ValueError, match="loss='huber' compares outputs with values, this estimator predicts classes"
+    ):
+        classes.accepts("huber")
+    with pytest.raises(PluginError, match="unknown loss 'none'"):
+        values.accepts("none")
+    with pytest.raises(TypeError, match="value_and_gradient"):
+        values.accepts(3)
