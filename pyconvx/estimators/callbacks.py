@@ -7,12 +7,12 @@ try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupportMixin
     from sklearn.callback import with_callbacks as with_callbacks
 
-    FRAMES = 1  # that the decorator puts between a method and its caller
+    FRAMES = 1  # frames that the decorator puts between a method and its caller
 except ImportError:
     FRAMES = 0
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stands in where scikit-learn has no callbacks."""
+        """Stands in if scikit-learn has no callbacks."""
 
         def set_callbacks(self, *callbacks: Any) -> Any:
             """Explain what is missing."""
@@ -49,7 +49,7 @@ class FitTask:
             self._epoch.call_on_fit_task_begin(estimator=self._estimator, **self._data)
 
     def end_epoch(self, attributes: Callable[[], dict[str, Any]], metadata: dict[str, Any]) -> bool:
-        """Close the epoch's task; True where a callback asks to stop."""
+        """Close the epoch's task; returns whether a callback asks to stop."""
         if self._epoch is None:
             return False
         task, self._epoch = self._epoch, None

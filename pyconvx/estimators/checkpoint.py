@@ -22,11 +22,11 @@ from pyconvx.persistence import StrPath, Writer, pack, read_file, unpack, write_
 
 try:
     import fcntl
-except ImportError:  # no such locks on this system: two fits then may write one file, each as a whole
+except ImportError:  # no such locks on this system: two fits may then write one file, each as a whole
     fcntl = None  # type: ignore[assignment]
 
 # parameters that do not change what is learnt
-_FREE = {"n_jobs", "verbose", "checkpoint", "resume"}
+_WITHOUT_EFFECT = {"n_jobs", "verbose", "checkpoint", "resume"}
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,13 @@ class CheckpointWriter:
             raise ModelFileError(f"{where}: {error}") from error
         if type(progress["done"]) is not int or progress["stopped"] not in (None, True, False):
             raise ModelFileError(f"{where}: damaged progress {progress['done']!r}, {progress['stopped']!r}")
-        found = before._target_type.of(before)
-        if not targets.same_as(found):
+        targets_there = before._target_type.of(before)
+        if not targets.same_as(targets_there):
             raise ModelFileError(
-                f"{where}: its {targets.noun} are {found.shown()[:200]}, those of y {targets.shown()}"
+                f"{where}: its {targets.noun} are {targets_there.shown()[:200]}, those of y {targets.shown()}"
             )
         estimator.network_, estimator._state = before.network_, before._state
-        vars(estimator).update(found.fitted())
+        vars(estimator).update(targets_there.fitted())
         self.done, self.stopped = progress["done"], progress["stopped"]
         return True
 
@@ -144,7 +144,7 @@ def fingerprint_of(estimator: Any, data: Sequence[Array], validation: Examples |
     writer = Writer()
     parameters = {}
     for name, value in estimator.get_params(deep=False).items():
-        if name not in _FREE:
+        if name not in _WITHOUT_EFFECT:
             parameters[name] = json.dumps(writer.write(value, name))
     digest = hashlib.sha256()
     for array in (*writer.arrays.values(), *data):
@@ -213,7 +213,7 @@ def _locked(path: Path) -> int:
 
 
 def _release(path: Path, descriptor: int) -> None:
-    """Remove the lock while it is still held, so that nobody locks a file that is gone unnoticed."""
+    """Remove the lock while it is still held, so that nobody locks a file that is already removed."""
     try:
         os.unlink(_lock_of(path))
     except OSError:

@@ -30,8 +30,8 @@ def parameter(*, default: Any, rule: AnyRule | None, kind: str, text: str, kw_on
     kw_only : bool, default=True
         Whether it has to be passed by name.
     """
-    told = {"rule": rule, "kind": kind, "text": text}
-    return dataclasses.field(default=default, kw_only=kw_only, metadata=told)
+    metadata = {"rule": rule, "kind": kind, "text": text}
+    return dataclasses.field(default=default, kw_only=kw_only, metadata=metadata)
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(parameter,))

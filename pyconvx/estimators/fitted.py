@@ -120,7 +120,7 @@ class FittedNetwork(TrainingParameters):
     def compile_predictor(self) -> CompiledPredictor:
         """Compile the network as it is now, for the shortest time between a sample and its prediction.
 
-        Batch norm is folded into the convolutions, kernels are transformed, memory is found once.
+        Batch norm is folded into the convolutions, kernels are transformed, and memory is allocated once.
 
         Returns
         -------

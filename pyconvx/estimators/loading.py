@@ -51,5 +51,5 @@ def load(path: StrPath) -> Any:
 def _kinds() -> dict[str, type[BaseCNN]]:
     """Return the estimators that a file may hold: those of this package, by name."""
     package = importlib.import_module("pyconvx.estimators")
-    found = {name: getattr(package, name) for name in package.__all__}
-    return {name: kind for name, kind in found.items() if isinstance(kind, type) and issubclass(kind, BaseCNN)}
+    public = {name: getattr(package, name) for name in package.__all__}
+    return {name: kind for name, kind in public.items() if isinstance(kind, type) and issubclass(kind, BaseCNN)}

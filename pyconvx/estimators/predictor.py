@@ -1,4 +1,4 @@
-"""A fitted estimator compiled for predicting again and again: no checks, no copies, no memory to find."""
+"""A fitted estimator compiled for predicting again and again: no checks, no copies, no memory to allocate."""
 
 import math
 import threading
@@ -13,21 +13,21 @@ from pyconvx.network import CompiledNetwork
 from pyconvx.training import ArraySource
 
 
-def batch_outputs(predictor: CompiledNetwork, images: FloatArray) -> FloatArray:
+def batch_outputs(network: CompiledNetwork, samples: FloatArray) -> FloatArray:
     """Return the outputs of a network for one batch, in its precision and order of axes."""
-    program, x, y = predictor.program(len(images))
-    np.copyto(x, images.reshape(x.shape))
+    program, x, y = network.program(len(samples))
+    np.copyto(x, samples.reshape(x.shape))
     program.run()
     return y.copy()
 
 
-def network_outputs(predictor: CompiledNetwork, samples: ArraySource) -> FloatArray:
+def network_outputs(network: CompiledNetwork, samples: ArraySource) -> FloatArray:
     """Return the outputs of a network for all samples, a batch at a time."""
-    outputs = np.empty((len(samples), *predictor.output_shape), predictor.dtype)
-    for start in range(0, len(samples), predictor.rows):
-        rows = min(predictor.rows, len(samples) - start)
-        program, x, y = predictor.program(rows)
-        samples.take(np.arange(start, start + rows, dtype=np.int64), x, predictor.n_threads)
+    outputs = np.empty((len(samples), *network.output_shape), network.dtype)
+    for start in range(0, len(samples), network.rows):
+        rows = min(network.rows, len(samples) - start)
+        program, x, y = network.program(rows)
+        samples.take(np.arange(start, start + rows, dtype=np.int64), x, network.n_threads)
         program.run()
         outputs[start : start + rows] = y
     return outputs
@@ -49,7 +49,7 @@ class CompiledPredictor:
 
     def __init__(
         self,
-        predictor: CompiledNetwork,
+        network: CompiledNetwork,
         loss: Any,
         targets: Targets,
         input_shape: Shape,
@@ -59,7 +59,7 @@ class CompiledPredictor:
     ) -> None:
         vars(self).update(targets.fitted())
         self.input_shape = input_shape
-        self._predictor, self._loss, self._targets = predictor, loss, targets
+        self._network, self._loss, self._targets = network, loss, targets
         self._uint8, self._first = uint8, first
         flat = (math.prod(input_shape),)
         space = input_shape[1:] if first else input_shape[:-1]
@@ -88,7 +88,7 @@ class CompiledPredictor:
             samples = "images" if len(self.input_shape) == 3 else "signals"
             kind = f"uint8 {samples}" if self._uint8 else "numbers other than uint8"
             raise ValueError(f"the estimator was fitted to {kind}, got {X.dtype}")
-        network = self._predictor
+        network = self._network
         with self._lock:
             if X.dtype == network.dtype and not self._first and 0 < len(X) <= network.rows:
                 outputs = batch_outputs(network, X)  # a few microseconds less, which shows with single images

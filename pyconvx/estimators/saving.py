@@ -14,7 +14,7 @@ from pyconvx.persistence import Reader, Writer
 from pyconvx.registry.families import FAMILIES
 from pyconvx.training import BestWeights, TrainingState
 
-NOT_SAVED = ("checkpoint", "resume")  # they say where a fit is kept, not what it learns
+NOT_SAVED = ("checkpoint", "resume")  # they say where a fit is stored, not what it learns
 _TRAINING = "training."  # what arrays of the state of training are called
 
 
@@ -97,7 +97,7 @@ def saved(estimator: Any) -> tuple[Any, dict[str, Array]]:
     for _, layer in leaves(network.layers):
         if isinstance(layer, Activation) and isinstance(layer.activation, str):
             writer.named("activations", layer.activation)
-    document["plugins"] = sorted([*used, *found] for used, found in writer.plugins.items())
+    document["plugins"] = sorted([*plugin, *source] for plugin, source in writer.plugins.items())
     arrays = dict(writer.arrays) | dict(network.parameters) | {_TRAINING + "slots": state.slots}
     if state.best is not None:
         arrays |= {_TRAINING + key: value for key, value in vars(state.best).items()}
@@ -122,7 +122,7 @@ def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array])
     _check(attributes, _attributes_of(estimator), _OPTIONAL)
     state = {name: reader.read(value) for name, value in document["training"].items()}
     _check(state, _STATE)
-    own = {name: arrays.pop(name) for name in list(arrays) if name.startswith((_TRAINING, "values."))}
+    beside = {name: arrays.pop(name) for name in list(arrays) if name.startswith((_TRAINING, "values."))}
     stored = document["network"]
     shape = stored["input_shape"]
     n, words = (2, "two") if estimator.spatial_dims == 1 else (3, "three")
@@ -136,7 +136,7 @@ def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array])
     for layer in {type(layer): layer for layer in layers}.values():  # one of each: it takes its time
         verify_layer(layer)
     network = Network.from_arrays(layers, tuple(shape), arrays, dtype=stored["dtype"], frozen=stored["frozen"])
-    estimator.network_, estimator._state = network, _training_state(state, own, network)
+    estimator.network_, estimator._state = network, _training_state(state, beside, network)
     estimator.input_shape_ = network.input_shape
     for name, value in attributes.items():
         setattr(estimator, name, value)
@@ -160,15 +160,15 @@ def _check(
 
 
 def _training_state(values: dict[str, Any], arrays: dict[str, Array], network: Network) -> TrainingState:
-    """The state, with the solver's memory and the best weights copied."""
+    """Return the state of training, with copies of the solver's memory and the best weights."""
     keys = ("slots", "buffer", "state_buffer")
-    found = {key: np.array(arrays[_TRAINING + key]) for key in keys if _TRAINING + key in arrays}
-    slots = found.get("slots", np.empty(0))
+    copies = {key: np.array(arrays[_TRAINING + key]) for key in keys if _TRAINING + key in arrays}
+    slots = copies.get("slots", np.empty(0))
     if slots.ndim != 2 or slots.shape[1] != network.n_trainable or slots.dtype != network.dtype:
         raise ModelFileError(f"the solver's memory has shape {slots.shape}, {slots.dtype}")
     best = None
-    if "buffer" in found:
-        best = BestWeights(found["buffer"], found["state_buffer"])
+    if "buffer" in copies:
+        best = BestWeights(copies["buffer"], copies["state_buffer"])
         same = best.buffer.shape == network.buffer.shape and best.state_buffer.shape == network.state_buffer.shape
         if not same or {best.buffer.dtype, best.state_buffer.dtype} != {network.dtype}:
             raise ModelFileError("the best weights are another network's")
@@ -188,7 +188,7 @@ def _check_whole(estimator: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of NumPy's as Python's, so that what is read follows one rule."""
+    """Return NumPy's numbers as Python's, so that there is one rule for what is read."""
     if isinstance(value, np.generic):
         return value.item()
     return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -29,5 +29,5 @@ class Epoch:
         score = "" if self.score is None else f"  score {self.score:.4f}"
         return (
             f"epoch {self.number:>{width}}/{max_epochs}  loss {self.loss:.5f}{score}  "
-            f"{self.samples_per_second:,.0f} images/s"
+            f"{self.samples_per_second:,.0f} samples/s"
         )

@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks, where it has them, and the words where it has none."""
+"""scikit-learn's callbacks, and what is said if this version has none."""
 
 import importlib.util
 
@@ -19,35 +19,35 @@ BARS = PUBLIC
 
 
 class Counts:
-    """A callback that writes down what it is told, and may ask to stop."""
+    """A callback that records what is reported, and may ask to stop."""
 
     def __init__(self, stop_after=None):
-        self.stop_after, self.told = stop_after, []
+        self.stop_after, self.events = stop_after, []
 
     def setup(self, estimator, context):
-        self.told.append("setup")
+        self.events.append("setup")
 
     def on_fit_task_begin(self, estimator, context):
-        self.told.append(("begin", context.task_name))
+        self.events.append(("begin", context.task_name))
 
     def on_fit_task_end(self, estimator, context, *, X=None, y=None, fitted_estimator=None, metadata=None):
-        self.told.append(("end", context.task_name))
-        ends = sum(entry == ("end", "epoch") for entry in self.told)
+        self.events.append(("end", context.task_name))
+        ends = sum(entry == ("end", "epoch") for entry in self.events)
         return self.stop_after is not None and ends >= self.stop_after
 
     def teardown(self, estimator, context):
-        self.told.append("teardown")
+        self.events.append("teardown")
 
 
 @pytest.mark.parametrize("_", PUBLIC)
 def test_every_epoch_is_a_task(_):
     callback = Counts()
     clf = fitted(X, Y, clf=quick(max_iter=3).set_callbacks(callback))
-    epochs = [entry for entry in callback.told if entry[1] == "epoch"]
+    epochs = [entry for entry in callback.events if entry[1] == "epoch"]
     assert epochs == [("begin", "epoch"), ("end", "epoch")] * 3
-    assert (callback.told[0], callback.told[-1]) == ("setup", "teardown")
-    begun = sum(entry[0] == "begin" for entry in callback.told)
-    assert begun == sum(entry[0] == "end" for entry in callback.told) == 4
+    assert (callback.events[0], callback.events[-1]) == ("setup", "teardown")
+    begun = sum(entry[0] == "begin" for entry in callback.events)
+    assert begun == sum(entry[0] == "end" for entry in callback.events) == 4
     assert weights_of(clf) == weights_of(fitted(X, Y, max_iter=3))
 
 
@@ -65,7 +65,7 @@ def test_callbacks_end_where_training_fails(_):
     clf = quick(solver="sgd", learning_rate_init=1e30, max_iter=50, tol=0.0).set_callbacks(callback)
     with np.errstate(all="ignore"), pytest.raises(DivergenceError):
         clf.fit(X.astype(np.float32), Y)
-    assert callback.told[-1] == "teardown"
+    assert callback.events[-1] == "teardown"
 
 
 @pytest.mark.parametrize("_", PUBLIC)

@@ -151,7 +151,7 @@ def test_what_is_no_checkpoint(tmp_path):
 @pytest.mark.parametrize("every", ["epoch", 3600])
 @pytest.mark.parametrize("random_state", [0, np.random.RandomState(3)])
 def test_ctrl_c_keeps_the_last_whole_epoch(every, random_state, tmp_path, monkeypatch):
-    """Also where no checkpoint was due; resumed, it ends as if nothing had happened."""
+    """Even if no checkpoint was due; when resumed, the fit ends as if nothing had happened."""
     settings = {"max_iter": 4, "batch_size": 10}
     whole = fitted(X, Y, **settings, random_state=copy.deepcopy(random_state))
     checkpoint = Checkpoint(tmp_path / "fit", every)
@@ -256,8 +256,8 @@ CheckpointWriter.save = limited
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     clf = quick(max_iter=4, checkpoint=Checkpoint({str(tmp_path / "fit")!r})).fit(X, y)
-told = [str(w.message) for w in caught if w.category is RuntimeWarning]
-assert len(told) == 3 and all("was not written: [Errno 27]" in text for text in told), told
+messages = [str(w.message) for w in caught if w.category is RuntimeWarning]
+assert len(messages) == 3 and all("was not written: [Errno 27]" in text for text in messages), messages
 assert weights_of(clf) == weights_of(fitted(X, y, max_iter=4))
 assert load({str(tmp_path / "fit")!r}).n_iter_ == 1
 print("intact")

@@ -34,12 +34,12 @@ COPIES = {
 @pytest.mark.parametrize("way", COPIES)
 def test_copies_predict_and_train_alike(way, tmp_path):
     clf = fitted(X, Y, batch_norm=True, dropout=0.2)
-    twin = COPIES[way](clf, tmp_path)
-    np.testing.assert_array_equal(twin.predict_proba(X_NEW), clf.predict_proba(X_NEW))
+    other = COPIES[way](clf, tmp_path)
+    np.testing.assert_array_equal(other.predict_proba(X_NEW), clf.predict_proba(X_NEW))
     before = weights_of(clf)
-    twin.partial_fit(X, Y)
-    assert weights_of(clf) == before != weights_of(twin)
-    assert weights_of(clf.partial_fit(X, Y)) == weights_of(twin)
+    other.partial_fit(X, Y)
+    assert weights_of(clf) == before != weights_of(other)
+    assert weights_of(clf.partial_fit(X, Y)) == weights_of(other)
 
 
 def test_newer_pickles_are_refused():
@@ -59,9 +59,9 @@ OBJECTS = {
 
 def test_clone_keeps_objects():
     clf = fitted(X, Y, **OBJECTS)
-    twin = clone(clf)
-    assert not hasattr(twin, "network_")
-    assert weights_of(fitted(X, Y, clf=twin)) == weights_of(clf)
+    other = clone(clf)
+    assert not hasattr(other, "network_")
+    assert weights_of(fitted(X, Y, clf=other)) == weights_of(clf)
     assert clone(quick(solver=SGD())).set_params(solver__momentum=0.1).solver.momentum == 0.1
 
 
@@ -113,10 +113,10 @@ sys.stdout = Lines()
 try:
     clf.fit(X, y)
 except KeyboardInterrupt:
-    twin = CNNClassifier(tol=0.0, random_state=0, n_jobs=1)
+    other = CNNClassifier(tol=0.0, random_state=0, n_jobs=1)
     for _ in range(clf.n_iter_):
-        twin.partial_fit(X, y, [0, 1])
-    same = clf.n_iter_ and (twin.network_.buffer == clf.network_.buffer).all() and len(clf.predict(X)) == 200
+        other.partial_fit(X, y, [0, 1])
+    same = clf.n_iter_ and (other.network_.buffer == clf.network_.buffer).all() and len(clf.predict(X)) == 200
     print("interrupted", bool(same), file=sys.__stdout__)
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
@@ -134,7 +134,7 @@ def test_verbose_shows_a_line_per_epoch(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{clf.n_parameters_:,} parameters, float64, 1 thread(s)"
     assert [line.split()[:2] for line in lines[1:]] == [["epoch", "1/2"], ["epoch", "2/2"]]
-    assert all(re.search(r"loss \d+\.\d+  score -\d+\.\d+  [\d,]+ images/s", line) for line in lines[1:])
+    assert all(re.search(r"loss \d+\.\d+  score -\d+\.\d+  [\d,]+ samples/s", line) for line in lines[1:])
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ def test_attributes_that_were_tampered_with(change):
 
 @pytest.mark.parametrize("solver", ["sgd", "rmsprop", RMSprop(), "adamw"])
 def test_another_solver_begins_with_a_memory_of_its_own(solver):
-    clf, twin = fitted(X, Y), fitted(X, Y)
+    clf, other = fitted(X, Y), fitted(X, Y)
     clf.set_params(solver=solver).partial_fit(X, Y)
-    twin._state.slots, twin._state.step, twin._state.solver = np.zeros_like(clf._state.slots), 0, ""
-    assert weights_of(twin.set_params(solver=solver).partial_fit(X, Y)) == weights_of(clf)
+    other._state.slots, other._state.step, other._state.solver = np.zeros_like(clf._state.slots), 0, ""
+    assert weights_of(other.set_params(solver=solver).partial_fit(X, Y)) == weights_of(clf)
     assert np.isfinite(clf.network_.buffer).all()
 
 

@@ -93,7 +93,7 @@ def raises(error):
     return rule.Rule(accepts, "right")
 
 
-def test_the_first_broken_rule_is_told():
+def test_the_first_broken_rule_is_reported():
     rules = {"a": rule.integer(1), "b": rule.integer(2), "c": rule.integer(3)}
     rule.check_parameters(quick(), {"a": 1, "b": 2, "c": 3, "d": None}, rules)
     with pytest.raises(

@@ -187,8 +187,8 @@ def test_a_checkpoint_goes_on(epoch, tmp_path, monkeypatch):
 
 def test_copies():
     reg = fit(X, Y)
-    for twin in (pickle.loads(pickle.dumps(reg)), copy.deepcopy(reg)):
-        np.testing.assert_array_equal(twin.predict(X), reg.predict(X))
+    for copied in (pickle.loads(pickle.dumps(reg)), copy.deepcopy(reg)):
+        np.testing.assert_array_equal(copied.predict(X), reg.predict(X))
     with pytest.raises(NotFittedError):
         clone(reg).predict(X)
 
@@ -203,8 +203,8 @@ def test_the_compiled_predictor(outputs):
         assert got.shape == y[:rows].shape
         np.testing.assert_allclose(got, reg.predict(X[:rows]), rtol=1e-5, atol=1e-6)
     assert predictor.target_shape_ == y.shape[1:]
-    twin = pickle.loads(pickle.dumps(predictor))
-    np.testing.assert_array_equal(twin(X), predictor(X))
+    copied = pickle.loads(pickle.dumps(predictor))
+    np.testing.assert_array_equal(copied(X), predictor(X))
 
 
 def test_in_a_pipeline_and_a_search():
@@ -287,5 +287,5 @@ def test_callbacks_see_every_epoch():
     callback = Counts(stop_after=2)
     reg = quick(max_iter=9).set_callbacks(callback).fit(X, Y)  # stopped on purpose: no ConvergenceWarning
     assert reg.n_iter_ == 2
-    assert callback.told.count(("end", "epoch")) == 2
+    assert callback.events.count(("end", "epoch")) == 2
     assert weights_of(reg) == weights_of(fit(X, Y, max_iter=2))

@@ -81,15 +81,15 @@ def test_the_document():
     names = set(clf.network_.parameters) | {"training.slots", "training.buffer", "training.state_buffer"}
     assert {name for name in arrays if not name.startswith("values.")} == names
     assert not any(name.startswith("training.b") for name in saving.saved(fitted(X, Y))[1])
-    twin = saving.restored({"CNNClassifier": type(clf)}, *unpack(pack(document, arrays), "file"))
-    told = {name: value for name, value in vars(clf).items() if name.endswith("_") and name != "network_"}
-    assert len(told) >= 15
-    for name, value in told.items():
-        np.testing.assert_array_equal(getattr(twin, name), value)
-    assert twin._state.best.buffer.flags.writeable
-    np.testing.assert_array_equal(twin._state.best.buffer, clf._state.best.buffer)
-    np.testing.assert_array_equal(twin._state.slots, clf._state.slots)
-    assert twin.get_params()["solver"].beta_1 == 0.8
+    loaded = saving.restored({"CNNClassifier": type(clf)}, *unpack(pack(document, arrays), "file"))
+    attributes = {name: value for name, value in vars(clf).items() if name.endswith("_") and name != "network_"}
+    assert len(attributes) >= 15
+    for name, value in attributes.items():
+        np.testing.assert_array_equal(getattr(loaded, name), value)
+    assert loaded._state.best.buffer.flags.writeable
+    np.testing.assert_array_equal(loaded._state.best.buffer, clf._state.best.buffer)
+    np.testing.assert_array_equal(loaded._state.slots, clf._state.slots)
+    assert loaded.get_params()["solver"].beta_1 == 0.8
 
 
 def single(arrays, name):
@@ -134,8 +134,8 @@ def test_parts_that_do_not_fit(case):
 def test_precision_and_plugins_of_a_file():
     clf = fitted(X.astype(np.float32), Y)
     document, arrays = unpack(pack(*saving.saved(clf)), "file")
-    twin = saving.restored({"CNNClassifier": type(clf)}, document, arrays)
-    assert twin.network_.dtype == np.float32
+    loaded = saving.restored({"CNNClassifier": type(clf)}, document, arrays)
+    assert loaded.network_.dtype == np.float32
     document["plugins"] = [["solvers", "lion", "acme", "1.2"]]
     with pytest.raises(PluginError, match=r"needs solver 'lion' of acme 1\.2: unknown"):
         saving.restored({"CNNClassifier": type(clf)}, document, arrays)

@@ -54,21 +54,21 @@ def through_file(clf, tmp_path):
 def test_loaded_equals_saved(case, tmp_path):
     """Predictions, parameters, attributes; and a further epoch, bit for bit."""
     clf = fitted(X, Y, **CASES[case])
-    twin = through_file(clf, tmp_path)
-    np.testing.assert_array_equal(twin.predict_proba(X_NEW), clf.predict_proba(X_NEW))
-    same = {"dtype": twin.dtype, "random_state": twin.random_state}
-    assert repr(twin.get_params()) == repr({**clf.get_params(), **same})
+    loaded = through_file(clf, tmp_path)
+    np.testing.assert_array_equal(loaded.predict_proba(X_NEW), clf.predict_proba(X_NEW))
+    same = {"dtype": loaded.dtype, "random_state": loaded.random_state}
+    assert repr(loaded.get_params()) == repr({**clf.get_params(), **same})
     for name in vars(clf):
-        assert hasattr(twin, name)
+        assert hasattr(loaded, name)
     for name in ("loss_curve_", "best_loss_", "n_iter_", "t_", "validation_scores_", "n_parameters_"):
-        assert getattr(twin, name) == getattr(clf, name)
-    assert weights_of(twin) == weights_of(clf)
-    assert isinstance(clone(twin), CNNClassifier)
+        assert getattr(loaded, name) == getattr(clf, name)
+    assert weights_of(loaded) == weights_of(clf)
+    assert isinstance(clone(loaded), CNNClassifier)
     if isinstance(clf.random_state, np.random.RandomState):
-        assert twin.random_state.randint(1 << 30) == clf.random_state.randint(1 << 30)
-    for one in (clf, twin):
+        assert loaded.random_state.randint(1 << 30) == clf.random_state.randint(1 << 30)
+    for one in (clf, loaded):
         one.set_params(early_stopping=False, class_weight=None)
-    assert weights_of(clf.partial_fit(X, Y)) == weights_of(twin.partial_fit(X, Y))
+    assert weights_of(clf.partial_fit(X, Y)) == weights_of(loaded.partial_fit(X, Y))
 
 
 @pytest.mark.parametrize("labels", [
@@ -76,18 +76,18 @@ def test_loaded_equals_saved(case, tmp_path):
 ])  # fmt: skip
 def test_labels(labels, tmp_path):
     clf = fitted(X, labels)
-    twin = through_file(clf, tmp_path)
-    assert twin.classes_.dtype == clf.classes_.dtype
-    np.testing.assert_array_equal(twin.predict(X_NEW), clf.predict(X_NEW))
+    loaded = through_file(clf, tmp_path)
+    assert loaded.classes_.dtype == clf.classes_.dtype
+    np.testing.assert_array_equal(loaded.predict(X_NEW), clf.predict(X_NEW))
 
 
 def test_column_names(tmp_path):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X[:, :, 0, 0], columns=list("abcdef"))
     clf = fitted(frame, Y)
-    twin = through_file(clf, tmp_path)
-    assert twin.feature_names_in_.tolist() == list("abcdef")
-    np.testing.assert_array_equal(twin.predict(frame), clf.predict(frame))
+    loaded = through_file(clf, tmp_path)
+    assert loaded.feature_names_in_.tolist() == list("abcdef")
+    np.testing.assert_array_equal(loaded.predict(frame), clf.predict(frame))
 
 
 @pytest.mark.parametrize(("parameters", "words"), [
@@ -124,7 +124,7 @@ activations.registry.register("tests_doubled", type("Doubled", (), {
 
 
 def test_missing_plugins_are_named(tmp_path):
-    """Saved where a name is registered, loaded where it is not."""
+    """A process that does not know the name of an activation cannot load what one that knows it has saved."""
     script = (
         PROVIDED
         + f"""
@@ -197,7 +197,7 @@ def test_what_else_a_file_may_be(data, words, tmp_path):
 
 
 class Trap:
-    """Makes a folder where it is unpickled."""
+    """Makes a folder when it is unpickled."""
 
     def __init__(self, path):
         self.path = str(path)

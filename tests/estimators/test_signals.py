@@ -242,11 +242,11 @@ def test_feature_maps_and_summary():
 def test_save_load_pickle_and_go_on(kind, tmp_path):
     one = fit(X, Y, kind=kind, warm_start=True)
     one.save(tmp_path / "model")
-    twins = [pyconvx.load(tmp_path / "model"), pickle.loads(pickle.dumps(one))]
-    for twin in twins:
-        assert (twin.spatial_dims, twin.input_shape_) == (1, (12, 3))
-        np.testing.assert_array_equal(twin.predict(X), one.predict(X))
-    more = {weights_of(fitted(X, Y, clf=each)) for each in (one, *twins)}
+    copies = [pyconvx.load(tmp_path / "model"), pickle.loads(pickle.dumps(one))]
+    for copied in copies:
+        assert (copied.spatial_dims, copied.input_shape_) == (1, (12, 3))
+        np.testing.assert_array_equal(copied.predict(X), one.predict(X))
+    more = {weights_of(fitted(X, Y, clf=each)) for each in (one, *copies)}
     assert more == {weights_of(fit(X, Y, kind=kind, max_iter=4))}
 
 

@@ -28,7 +28,7 @@ def test_all_checks_run(kind):
 
 
 def test_checks_with_array_api_dispatch():
-    """The same checks in a process where scikit-learn dispatches on the array API."""
+    """The same checks in a process in which scikit-learn dispatches on the array API."""
     tests = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"{__file__}::test_check"]
     environment = os.environ | {"SCIPY_ARRAY_API": "1"}
     done = subprocess.run(tests, env=environment, capture_output=True, text=True, check=False)

@@ -101,7 +101,7 @@ def test_probabilities(dtype):
 
 
 def test_smoothing_moves_the_best_probability():
-    """The loss is smallest, its gradient 0, where the softmax is the smoothed target."""
+    """The loss is smallest, and its gradient 0, if the softmax is the smoothed target."""
     q = np.array([[0.9 + 0.1 / 3, 0.1 / 3, 0.1 / 3]])
     _, gradient = evaluate(CrossEntropy(0.1), np.log(q), np.array([0]))
     np.testing.assert_allclose(gradient, 0, atol=1e-15)
