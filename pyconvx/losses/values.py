@@ -65,7 +65,7 @@ class _ValueLoss(ABC):
         with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the value
             difference = np.subtract(outputs, targets, dtype=np.float64).reshape(len(outputs), per_row)
             difference[weights == 0] = 0
-            slope = np.clip(difference, -limit, limit)
+            slope = difference if limit == math.inf else np.clip(difference, -limit, limit)
             scale = weights.astype(np.float64)[:, None] / per_row
             value = float((slope * (difference - 0.5 * slope) * scale).sum())
             gradient[...] = (slope * scale).reshape(gradient.shape)
