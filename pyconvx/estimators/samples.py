@@ -100,6 +100,12 @@ def first_shape(estimator: Any, X: Array) -> Shape:
 def check_same_shape(estimator: Any, X: Array) -> None:
     """Refuse samples of another shape than fit saw; flat rows were compared by count already."""
     expected = estimator.input_shape_
+    axes = len(expected) - 1
+    if axes != estimator.spatial_dims:
+        raise ValueError(
+            f"spatial_dims={estimator.spatial_dims}, but {type(estimator).__name__} was fitted with "
+            f"spatial_dims={axes}: restore it, or fit again with warm_start=False"
+        )
     if X.ndim > 2 and channels_last(estimator, X.shape[1:]) != expected:
         what = noun(estimator)
         raise ValueError(

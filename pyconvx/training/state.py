@@ -75,7 +75,8 @@ class TrainingState:
         """Add an epoch's validation score; return whether it is the best so far."""
         self.validation_scores.append(score)
         if counts:
-            self.no_improvement = self.no_improvement + 1 if score < self.best_score + tol else 0
+            better = score >= self.best_score + tol  # which NaN is not
+            self.no_improvement = 0 if better else self.no_improvement + 1
         improved = score > self.best_score
         if improved:
             self.best_score = score

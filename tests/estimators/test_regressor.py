@@ -113,6 +113,13 @@ def test_one_row_cannot_be_scored():
         fit(X[:8], Y[:8], early_stopping=True)
 
 
+def test_scores_that_are_nan_do_not_count_as_better():
+    reg = quick(scoring=lambda *_: np.nan, early_stopping=True, n_iter_no_change=2, tol=0.0, max_iter=9).fit(X, Y)
+    assert reg.n_iter_ == 3
+    assert np.isnan(reg.validation_scores_).all()
+    assert reg.score(X, Y) < 1
+
+
 def test_partial_fit_and_warm_start_go_on():
     whole = fit(X, Y, max_iter=4)
     parts = quick()

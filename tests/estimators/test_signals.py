@@ -299,3 +299,12 @@ def test_the_scaler(first):
     np.testing.assert_allclose(scaler.inverse_transform(scaled), data)
     with pytest.raises(ValueError, match="signals of shape"):
         scaler.transform(data.transpose(0, 2, 1))
+
+
+def test_spatial_dims_stay_those_of_the_fit():
+    words = "spatial_dims=2, but CNNClassifier was fitted with spatial_dims=1: restore it, or fit again"
+    clf = fit(X, Y, warm_start=True).set_params(spatial_dims=2)
+    for call in (clf.predict, lambda X: clf.feature_maps(X, 0), lambda X: clf.fit(X, Y)):
+        with pytest.raises(ValueError, match=words):
+            call(X)
+    assert fitted(X, Y, clf=clf.set_params(warm_start=False)).input_shape_ == (12, 3, 1)
