@@ -16,7 +16,7 @@ from nets import MIXED, outputs, pictures, trainer
 from small import fitted, images, printed_by, quick, weights_of
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from pyconvx import activations, ops
+from pyconvx import CNNRegressor, activations, ops
 from pyconvx._core import threads as _threads
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.workspace import Workspace
@@ -24,7 +24,7 @@ from pyconvx._ext import cpu
 from pyconvx.estimators.predictor import network_outputs
 from pyconvx.filters import FilterBank
 from pyconvx.layers import Context, Conv2D, Epilogue
-from pyconvx.losses import CrossEntropy
+from pyconvx.losses import CrossEntropy, Huber, SquaredError
 from pyconvx.network import CompiledNetwork, Network
 from pyconvx.solvers import SGD, Adam, AdamW, RMSprop
 from pyconvx.training import ArraySource
@@ -139,6 +139,12 @@ def trained(n):
     return network.buffer, network.state_buffer
 
 
+def differences(loss, n_threads):
+    outputs, gradient = np.linspace(-3, 3, 100).reshape(50, 2), np.empty((50, 2))
+    value = loss.value_and_gradient(outputs, outputs[::-1].copy(), np.ones(50), gradient, n_threads=n_threads)
+    return value, gradient
+
+
 def entropy(n):
     logits, gradient = IMAGES.reshape(-1, 16), np.empty((len(IMAGES) * 180, 16), np.float32)
     rows = len(logits)
@@ -179,10 +185,15 @@ DOORS = {
     "activations.Softmax.forward": lambda n: activated(activations.softmax, n),
     "activations.Softmax.backward": lambda n: activated(activations.softmax, n),
     "estimators.CNNClassifier.__init__": lambda n: (weights_of(fitted(X, Y, n_jobs=n)),),
+    "estimators.CNNRegressor.__init__": lambda n: (
+        weights_of(fitted(X, Y, clf=CNNRegressor((4,), max_iter=2, random_state=0, n_jobs=n))),
+    ),
     "filters.FilterBank.__init__": lambda n: (FilterBank(n_jobs=n).fit_transform(IMAGES),),
     "layers.Context.__init__": one_layer,
     "layers.Epilogue.multiply_derivative": slopes,
     "losses.CrossEntropy.value_and_gradient": entropy,
+    "losses.Huber.value_and_gradient": lambda n: differences(Huber(), n),
+    "losses.SquaredError.value_and_gradient": lambda n: differences(SquaredError(), n),
     "network.Network.context": lambda n: (outputs(net(), pictures(9)[0].astype(np.float32), n_threads=n),),
     "network.CompiledNetwork.__init__": lambda n: (
         network_outputs(CompiledNetwork(net(), n), ArraySource(pictures(30)[0], (8, 7, 2))),
