@@ -2,9 +2,9 @@
 
     python docs/internals/polynomials.py > pyconvx/_ext/elementwise/vmath_coefficients.h
 
-Needs mpmath. Each one is the Chebyshev interpolant, in 40 digits, of the smooth factor that is
-left when the exactly known leading terms are taken out; its coefficients are then rounded to the
-type. The printed error is that of the factor, relative, before its coefficients are rounded.
+It needs mpmath. Each polynomial is the Chebyshev interpolant, in 40 digits, of the smooth factor that remains when
+the exactly known leading terms are taken out. Its coefficients are then rounded to the type. The printed error is
+the relative error of the factor before its coefficients are rounded.
 """
 
 import struct
@@ -15,36 +15,36 @@ import mpmath as mp
 mp.mp.dps = 40
 Function = Callable[[mp.mpf], mp.mpf]
 
-# Where t = (x - A) / (x + A) maps x >= 0 to [-1, 1); the tail ratio is nearly 1 / (2 + 2 x)
+# t = (x - A) / (x + A) maps x >= 0 to [-1, 1); the tail ratio is nearly 1 / (2 + 2 x)
 A = 4
 SQRT2 = mp.sqrt(2)
 
 
 def exp_factor(r: mp.mpf) -> mp.mpf:
-    """(e^r - 1 - r) / r^2."""
+    """Return (e^r - 1 - r) / r^2."""
     return (mp.expm1(r) - r) / r**2 if abs(r) > mp.mpf(10) ** -12 else mp.mpf(1) / 2 + r / 6
 
 
 def log_factor(w: mp.mpf) -> mp.mpf:
-    """(2 atanh(s) - 2 s) / s^3 at w = s^2."""
+    """Return (2 atanh(s) - 2 s) / s^3 at w = s^2."""
     s = mp.sqrt(w)
     return (2 * mp.atanh(s) - 2 * s) / s**3 if w > mp.mpf(10) ** -12 else mp.mpf(2) / 3 + 2 * w / 5
 
 
 def normal_factor(t: mp.mpf) -> mp.mpf:
-    """Phi(-x) e^(x^2/2) (1 + x) at t = (x - A) / (x + A)."""
+    """Return Phi(-x) e^(x^2/2) (1 + x) at t = (x - A) / (x + A)."""
     x = A * (1 + t) / (1 - t)
     return mp.erfc(x / SQRT2) / 2 * mp.exp(x * x / 2) * (1 + x)
 
 
 def at(x: float) -> mp.mpf:
-    """The t that belongs to x."""
+    """Return the t that belongs to x."""
     return (mp.mpf(x) - A) / (mp.mpf(x) + A)
 
 
 HALF_LN2 = mp.log(2) / 2 * mp.mpf("1.0001")
 LOG_END = (3 - 2 * SQRT2) ** 2 * mp.mpf("1.0001")
-# name, meaning, factor, interval, number of terms: one row a type
+# name, meaning, factor; for each type the interval and the number of terms
 TABLE: list[tuple[str, str, Function, dict[str, tuple[mp.mpf, mp.mpf, int]]]] = [
     (
         "EXP",
@@ -74,7 +74,7 @@ TABLE: list[tuple[str, str, Function, dict[str, tuple[mp.mpf, mp.mpf, int]]]] = 
 
 
 def rounded(value: mp.mpf, real: str) -> str:
-    """The shortest decimals that give back the value in the type."""
+    """Return the shortest decimals that give the value in the type."""
     if real == "double":
         return repr(float(value))
     single = struct.unpack("f", struct.pack("f", float(value)))[0]
@@ -86,7 +86,7 @@ def rounded(value: mp.mpf, real: str) -> str:
 
 
 def macro(name: str, function: Function, real: str, interval: tuple[mp.mpf, mp.mpf, int]) -> str:
-    """One polynomial as a Horner expression."""
+    """Write one polynomial as a Horner expression."""
     low, high, terms = interval
     coefficients = mp.chebyfit(function, [low, high], terms)
     grid = [low + (high - low) * k / 400 for k in range(401)]
