@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyconvx._core.types import FloatArray
-from pyconvx._ext import training
+from pyconvx._ext import batches
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -80,4 +80,4 @@ def check_array(
 
 def all_finite(array: FloatArray, n_threads: int = 1) -> bool:
     """Return whether an array has neither NaN nor infinity."""
-    return bool(training.all_finite(np.ascontiguousarray(array).reshape(-1), n_threads))
+    return bool(batches.all_finite(np.ascontiguousarray(array).reshape(-1), n_threads))

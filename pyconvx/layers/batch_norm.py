@@ -9,10 +9,10 @@ import numpy as np
 from pyconvx._core.arrays import same_shape
 from pyconvx._core.types import FloatArray, Shape
 from pyconvx.initializers import Constant, zeros
-from pyconvx.layers.base import Affine, Arrays, Layer, ParameterSpec
+from pyconvx.layers.base import Affine, Arrays, Layer, ParameterSpec, cached
 from pyconvx.layers.context import Context
 from pyconvx.layers.epilogue import NOTHING, Epilogue
-from pyconvx.ops import normalization
+from pyconvx.ops.batch_norm_plan import BatchNormPlan
 
 
 @dataclass(frozen=True)
@@ -78,36 +78,31 @@ class BatchNorm(Layer):
             same_shape("BatchNorm", name, params[name], (C,))
         y = context.take(x.shape, x.dtype)
         activated = context.take(x.shape, x.dtype) if epilogue.keeps_input(context.training) else y
-        mean, variance, inverse = (context.take((C,), np.float64) for _ in range(3))
+        moments = context.take((2, C), np.float64)
         centre, scale = context.take((C,), x.dtype), context.take((C,), x.dtype)
+        plan = _plan(self, x.shape, x.dtype, context.n_threads)
+        rows = _rows(x)
         if context.training:
-            scratch = context.scratch(normalization.norm_scratch(len(x), C), np.float64)
-            images = x.reshape(len(x), math.prod(x.shape[1:-1]), C)
-            context.run(normalization.batch_moments, images, mean, variance, scratch, context.n_threads)
-            context.run(self._update, params, mean, variance, context)
-            context.run(self._combine, params, mean, variance, (inverse, centre, scale))
+            context.run(plan.moments, rows, moments, context.scratch(plan.scratch, np.float64))
+            context.run(self._update, params, moments, context)
+            context.run(self._combine, params, moments, centre, scale)
         else:
-            context.derive(np.copyto, mean, params["running_mean"])
-            context.derive(np.copyto, variance, params["running_variance"])
-            context.derive(self._combine, params, mean, variance, (inverse, centre, scale))
-        context.run(
-            normalization.centre_scale_shift, x.reshape(-1, C), centre, scale, params["beta"], y.reshape(-1, C),
-            activated.reshape(-1, C), epilogue.capsule, context.n_threads,
-        )  # fmt: skip
-        return activated, ((x, mean, inverse), y)
+            context.derive(np.copyto, moments[0], params["running_mean"])
+            context.derive(np.copyto, moments[1], params["running_variance"])
+            context.derive(self._combine, params, moments, centre, scale)
+        context.run(plan.apply, rows, centre, scale, params["beta"], _rows(y), _rows(activated), epilogue.capsule)
+        return activated, ((x, moments), y)
 
-    def _update(self, params: Arrays, mean: FloatArray, variance: FloatArray, context: Context) -> None:
+    def _update(self, params: Arrays, moments: FloatArray, context: Context) -> None:
         """Move the running statistics towards the batch's."""
-        share = self.momentum
-        for name, value in (("running_mean", mean), ("running_variance", variance)):
-            context.update_state(name, share * params[name] + (1 - share) * value)
+        momentum = self.momentum
+        for name, value in zip(("running_mean", "running_variance"), moments, strict=True):
+            context.update_state(name, momentum * params[name] + (1 - momentum) * value)
 
-    def _combine(
-        self, params: Arrays, mean: FloatArray, variance: FloatArray, out: tuple[FloatArray, ...]
-    ) -> None:
-        """Write the inverse of the standard deviation, and centre and scale in the dtype of the batch."""
-        inverse, centre, scale = out
-        np.add(variance, self.eps, out=inverse)
+    def _combine(self, params: Arrays, moments: FloatArray, centre: FloatArray, scale: FloatArray) -> None:
+        """Turn variances into 1 / sqrt(variance + eps), and write centre and scale in the dtype of the batch."""
+        mean, inverse = moments
+        np.add(inverse, self.eps, out=inverse)
         np.divide(1.0, np.sqrt(inverse, out=inverse), out=inverse)
         centre[:] = mean
         scale[:] = params["gamma"] * inverse
@@ -116,14 +111,23 @@ class BatchNorm(Layer):
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
         """Compute the gradients of gamma, beta and the input, through the batch's statistics too."""
-        (x, mean, inverse), _ = cache
-        C = x.shape[-1]
-        shape = (len(x), x.size // max(len(x) * C, 1), C)
+        (x, moments), _ = cache
         dx = context.take(x.shape, x.dtype)
-        unused = context.take((C,), x.dtype)
-        scratch = context.scratch(normalization.norm_scratch(len(x), C), np.float64)
+        unused = context.take(x.shape[-1:], x.dtype)
+        plan = _plan(self, x.shape, x.dtype, context.n_threads)
         context.run(
-            normalization.batch_norm_backward, x.reshape(shape), dy.reshape(shape), mean, inverse, params["gamma"],
-            dx.reshape(shape), grads.get("gamma", unused), grads.get("beta", unused), scratch, context.n_threads,
+            plan.backward, _rows(x), _rows(dy), moments, params["gamma"], _rows(dx), grads.get("gamma", unused),
+            grads.get("beta", unused), context.scratch(plan.scratch, np.float64),
         )  # fmt: skip
         return dx if context.needs_dx else None
+
+
+@cached
+def _plan(layer: BatchNorm, shape: Shape, dtype: Any, n_threads: int) -> BatchNormPlan:
+    """Return the plan for batches of this shape."""
+    return BatchNormPlan(shape[0], math.prod(shape[1:-1]), shape[-1], dtype, n_threads)
+
+
+def _rows(x: FloatArray) -> FloatArray:
+    """Return a batch as (N, positions, C)."""
+    return x.reshape(len(x), math.prod(x.shape[1:-1]), x.shape[-1])

@@ -11,7 +11,7 @@ flags            FROM_OUTPUT: the derivative follows from y, so x need not be ke
 TAG, ABI         the name and the version that a capsule must have
 """
 
-from pyconvx._ext.pointwise import (
+from pyconvx._ext.activations import (
     ABI,
     FROM_OUTPUT,
     NAMES,

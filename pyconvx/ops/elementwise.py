@@ -8,8 +8,8 @@ activate_backward    dx = dy f'(x)
 add                  out = x + y, then f of the sum if an activation is given
 """
 
-from pyconvx._ext.pointwise import add
-from pyconvx._ext.pointwise import backward as activate_backward
-from pyconvx._ext.pointwise import forward as activate
+from pyconvx._ext.activations import add
+from pyconvx._ext.activations import backward as activate_backward
+from pyconvx._ext.activations import forward as activate
 
 __all__ = ["activate", "activate_backward", "add"]

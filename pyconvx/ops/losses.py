@@ -7,6 +7,6 @@ shapes and types first.
 cross_entropy    softmax cross-entropy of logits and classes, with label smoothing
 """
 
-from pyconvx._ext.training import cross_entropy
+from pyconvx._ext.losses import cross_entropy
 
 __all__ = ["cross_entropy"]

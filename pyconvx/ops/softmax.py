@@ -7,6 +7,6 @@ softmax, softmax_backward            y = e^x / sum(e^x)
 log_softmax, log_softmax_backward    y = x - ln(sum(e^x))
 """
 
-from pyconvx._ext.pointwise import log_softmax, log_softmax_backward, softmax, softmax_backward
+from pyconvx._ext.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]

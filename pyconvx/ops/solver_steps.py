@@ -9,6 +9,6 @@ rmsprop    steps by the gradient over the root of the running mean of its square
 l2         adds scale * parameters to the gradients; returns the sum of the squared parameters
 """
 
-from pyconvx._ext.training import adam, l2, rmsprop, sgd
+from pyconvx._ext.solver_steps import adam, l2, rmsprop, sgd
 
 __all__ = ["adam", "l2", "rmsprop", "sgd"]

@@ -54,8 +54,8 @@ class Adam(BaseEstimator):
         beta_1, beta_2, t = float(self.beta_1), float(self.beta_2), int(t)  # NumPy would compute in their types
         rate = float(learning_rate) * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t)
         solver_steps.adam(
-            parameters, gradients, slots[0], slots[1], rate, self.beta_1, self.beta_2, self.epsilon,
-            self._kept(learning_rate), n_weights, threads,
+            parameters, gradients, slots[0], slots[1], rate, (self.beta_1, self.beta_2, self.epsilon),
+            (self._kept(learning_rate), n_weights), threads,
         )  # fmt: skip
 
     def _kept(self, learning_rate: float) -> float:

@@ -52,6 +52,6 @@ class RMSprop(BaseEstimator):
         check_real(least=0, below=1, rho=self.rho, momentum=self.momentum)
         check_real(epsilon=self.epsilon, above=0)
         solver_steps.rmsprop(
-            parameters, gradients, slots[0], slots[1], learning_rate, self.rho, self.epsilon, self.momentum,
+            parameters, gradients, slots[0], slots[1], learning_rate, (self.rho, self.epsilon, self.momentum),
             threads,
         )  # fmt: skip

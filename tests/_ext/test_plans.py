@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from plans import scratch_of
 
-from pyconvx._ext import avg_pool, conv, conv_gradient, conv_input, conv_winograd, dense, max_pool, pointwise
+from pyconvx._ext import (
+    activations,
+    avg_pool,
+    batch_norm,
+    conv,
+    conv_gradient,
+    conv_input,
+    conv_winograd,
+    dense,
+    max_pool,
+)
 from pyconvx.ops.conv_plan import ConvPlan
 from pyconvx.ops.dense_plan import DensePlan
 from pyconvx.ops.geometry import window
@@ -28,7 +38,7 @@ def pooled(arrays):
 
 
 SLIDING, MEANS = window("test", (7, 6), (3, 2), stride=2, padding=1), (3, 4, 4, 8)
-POOLED = (X, SLIDING)
+POOLED, IMAGES, FACTORS = (X, SLIDING), (3, 7, 5), {"mean": (5,), "scale": (5,), "shift": (5,)}
 # (plan, its sizes before itemsize and threads, the arrays of a run and the activation)
 PLANS = {
     "ConvForward": (conv.ConvForward, (X, FILTERS, TAPS, 1, None), FORWARD | {"winner": None, "f": "tanh"}),
@@ -62,6 +72,9 @@ PLANS = {
     "MaxPool.backward": (max_pool.MaxPool, POOLED, {"dy": MEANS, "winner": MEANS, ">dx": X}),
     "AvgPool.forward": (avg_pool.AvgPool, (*POOLED, True), {"x": X, ">y": MEANS}),
     "AvgPool.backward": (avg_pool.AvgPool, (*POOLED, False), {"dy": MEANS, ">dx": X}),
+    "BatchNorm.apply": (
+        batch_norm.BatchNorm, IMAGES, {"x": IMAGES, **FACTORS, ">y": IMAGES, ">activated?": IMAGES, "f": "tanh"},
+    ),
     "DenseForward": (dense.DenseForward, (4, 9, 6), OUTPUTS | {"f": "tanh"}),
     "DenseInput": (dense.DenseInput, (4, 9, 6), {"dy": SUMS, "weights": WEIGHTS, ">dx": ROWS}),
     "DenseWeights": (dense.DenseWeights, (4, 9, 6), {"x": ROWS, "dy": SUMS, ">dweights": WEIGHTS}),
@@ -74,7 +87,7 @@ def made(name, dtype, threads=1):
     rng, arguments = np.random.default_rng(0), {}
     for argument, shape in arrays.items():
         if argument == "f":
-            arguments[argument] = pointwise.capsule(shape)
+            arguments[argument] = activations.capsule(shape)
         elif shape is None:
             arguments[argument] = None
         elif "winner" in argument:
@@ -82,7 +95,7 @@ def made(name, dtype, threads=1):
         else:
             arguments[argument] = rng.standard_normal(shape).astype(dtype)
     plan = plan(*sizes, *after(name, np.dtype(dtype).itemsize), threads)
-    scratch = {"scratch": scratch_of(plan.scratch, dtype)} if hasattr(plan, "scratch") else {}
+    scratch = {"scratch": scratch_of(plan.scratch, dtype)} if method_of(name) == "run" else {}
     return getattr(plan, method_of(name)), arguments | scratch
 
 
@@ -191,7 +204,7 @@ def test_no_samples(name):
 
 def test_an_activation_of_another_name_is_refused():
     run, arguments = made("ConvForward", np.float32)
-    with pytest.raises(ValueError, match="PyCapsule"):
+    with pytest.raises(TypeError, match=r"expected a PyCapsule named 'pyconvx.activation.v1', got"):
         run(*(arguments | {"f": object()}).values())
 
 

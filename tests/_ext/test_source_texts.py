@@ -12,7 +12,7 @@ DEFINITION = re.compile(r"^def (\w+)\((.*?)\):$", re.MULTILINE | re.DOTALL)
 ARRAY = re.compile(r"(?:const )?\w+\[[:, 1]+\] (\w+)( not None)?\s*(?:[,=)#\n]|$)")
 # arrays that may be missing: everything else refuses None, which a loop would follow into nowhere
 OPTIONAL = {
-    ("pointwise", "add"): {"after"},
+    ("activations", "add"): {"activated"},
 }
 
 

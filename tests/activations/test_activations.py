@@ -10,13 +10,13 @@ from activation_oracles import KINKS, LIMITS, SLOPES, VALUES
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pyconvx import activations
-from pyconvx._ext import pointwise
 from pyconvx.activations import CompiledActivation, initializer_of, name_of, registry
 from pyconvx.exceptions import PluginError
+from pyconvx.ops import capsules
 
 ALIASES = {"logistic": "sigmoid", "linear": "identity", "swish": "silu"}
 BUILT_IN = sorted(row.name for row in registry.listing() if row.status == "built-in")
-COMPILED = sorted(pointwise.NAMES)
+COMPILED = sorted(capsules.NAMES)
 DTYPES = [np.float32, np.float64]
 
 
@@ -242,7 +242,7 @@ def test_concurrent_calls():
 class OnlyCapsule:
     """A plugin with C functions and no array methods."""
 
-    capsule = pointwise.capsule("tanh")
+    capsule = capsules.capsule("tanh")
     initializer = "xavier_normal"
 
 
@@ -262,7 +262,7 @@ def test_a_plugin_that_is_only_a_capsule_gets_array_methods():
     assert_array_equal(activation.backward(x, x, y), activations.tanh.backward(x, x, y))
     assert name_of(activation) == "OnlyCapsule"
     assert initializer_of(activation) == "xavier_normal"
-    pointwise.check_capsule(activation.capsule)
+    capsules.check_capsule(activation.capsule)
 
 
 def test_a_plugin_of_array_methods_is_taken_as_it_is():

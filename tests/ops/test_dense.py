@@ -6,7 +6,7 @@ from isa import FUSED, LEVELS, load
 from numpy.testing import assert_allclose, assert_array_equal
 from plans import scratch_of
 
-from pyconvx._ext import dense, pointwise
+from pyconvx._ext import activations, dense
 
 DTYPES = (np.float32, np.float64)
 ROWS = (1, 2, 3, 7, 24, 25, 300)
@@ -93,7 +93,7 @@ def test_sums_run_in_the_order_of_inputs(level, dtype):
 
 def test_activation_after():
     x, w = rng(0).normal(size=(5, 20)), rng(1).normal(size=(20, 9))
-    y, activated, f = np.empty((5, 9)), np.empty((5, 9)), pointwise.capsule("tanh")
+    y, activated, f = np.empty((5, 9)), np.empty((5, 9)), activations.capsule("tanh")
     plan = dense.DenseForward(5, 20, 9, 8, 2)
     scratch = np.empty(plan.scratch)
     plan.run(x, w, None, y, activated, f, scratch)

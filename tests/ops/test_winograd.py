@@ -17,7 +17,7 @@ from levels import on_each_level
 from plans import plan_by, scratch_of
 
 from pyconvx import activations, ops
-from pyconvx._ext import pointwise
+from pyconvx.ops import elementwise
 from pyconvx.ops.geometry import window
 
 DTYPES = [np.float32, np.float64]
@@ -137,7 +137,7 @@ def test_activations(name, pool, dtype):
         d = data(shape, OC, "same", dtype, pool)
         y, _, winner = forward(d)
         expected = np.empty_like(y)
-        pointwise.forward(function.capsule, y.reshape(-1), expected.reshape(-1), 1)
+        elementwise.activate(function.capsule, y.reshape(-1), expected.reshape(-1), 1)
         before, activated, again = forward(d, function=function)
         same_bits((y, expected), (before, activated))
         same_bits((expected,), (forward(d, function=function, in_place=True)[0],))

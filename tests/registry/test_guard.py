@@ -11,10 +11,10 @@ from sklearn.base import clone
 from small import fitted, images, quick, weights_of
 
 from pyconvx import PluginError, activations, initializers, schedules, solvers
-from pyconvx._ext import pointwise
 from pyconvx.initializers import Dirac
 from pyconvx.layers import Activation, Conv2D
 from pyconvx.network import Network
+from pyconvx.ops import capsules
 from pyconvx.registry import Registry
 from pyconvx.registry.families import registry_of
 from pyconvx.registry.guard import Guard, at, unguarded
@@ -115,7 +115,7 @@ def test_the_solver_s_memory_is_the_plugin_s():
 class Squared:
     """An activation with a capsule and with array methods."""
 
-    capsule = pointwise.capsule("tanh")
+    capsule = capsules.capsule("tanh")
     initializer = "xavier_normal"
 
     def forward(self, x):

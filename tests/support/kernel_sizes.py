@@ -11,9 +11,10 @@ from plans import plan_by, scratch_of
 
 from pyconvx import activations, ops, solvers
 from pyconvx._core import threads as _threads
-from pyconvx._ext import pointwise, random, training
+from pyconvx._core.arrays import all_finite
 from pyconvx.layers import AvgPool2D, BatchNorm, Conv2D, Dense, DepthwiseConv2D, Flatten, MaxPool2D
 from pyconvx.network import Network
+from pyconvx.ops import batches, elementwise, losses, random, softmax, solver_steps
 from pyconvx.ops.geometry import window
 
 DTYPES = (np.float32, np.float64)
@@ -94,24 +95,24 @@ def functions(dtype, threads, name, n):
     activation = activations.registry.get(name)
     x, dy = numbers(n, dtype=dtype), numbers(n, dtype=dtype)
     y = np.empty_like(x)
-    pointwise.forward(activation.capsule, x, y, threads)
-    pointwise.backward(activation.capsule, x, dy, dy, threads)
+    elementwise.activate(activation.capsule, x, y, threads)
+    elementwise.activate_backward(activation.capsule, x, dy, dy, threads)
 
 
 def rows(dtype, threads, K):
     """Softmax, loss, dropout and batches, over rows."""
     x, y, dx = (numbers(5, K, dtype=dtype) for _ in range(3))
     index, keys = np.arange(5) % min(K, 5), np.empty(5, np.uint64)
-    pointwise.softmax(x, y, threads)
-    pointwise.softmax_backward(y, x, dx, threads)
-    pointwise.log_softmax(x, y, threads)
-    pointwise.log_softmax_backward(y, x, dx, threads)
-    training.cross_entropy(x, index, np.ones(5, dtype), 0.1, y, threads)
+    softmax.softmax(x, y, threads)
+    softmax.softmax_backward(y, x, dx, threads)
+    softmax.log_softmax(x, y, threads)
+    softmax.log_softmax_backward(y, x, dx, threads)
+    losses.cross_entropy(x, index, np.ones(5, dtype), 0.1, y, threads)
     random.keys(1, 2, 3, index, keys)
     random.dropout(x, keys, 0.3, y, threads)
     random.dropout_backward(x, keys, 0.3, y, threads)
     for kind in (np.uint8, np.float32, np.float64):
-        training.gather(np.abs(x).astype(kind), index[::-1].copy(), y, 0.5, threads)
+        batches.gather(np.abs(x).astype(kind), index[::-1].copy(), y, 0.5, threads)
 
 
 def steps(dtype, threads, n):
@@ -121,8 +122,8 @@ def steps(dtype, threads, n):
         solver = solvers.registry.get(name)
         slots = np.zeros((solver.slots, n), dtype)
         solver.step(parameters, gradients, slots, 0.01, 1, n_weights=n // 2, n_threads=threads)
-    training.l2(parameters, gradients, 0.1, n // 2, threads)
-    training.all_finite(parameters, threads)
+    solver_steps.l2(parameters, gradients, 0.1, n // 2, threads)
+    all_finite(parameters, threads)
 
 
 def convolutions():

@@ -15,10 +15,10 @@ from pyconvx import _ext
 PREAMBLE = """
 import os, sys, threading
 import numpy as np
-from pyconvx._ext import conv, max_pool, pointwise, random, training
+from pyconvx._ext import activations, conv, max_pool, random
 from pyconvx.ops.geometry import window
 taps = window("fault", (9, 9), (3, 3))
-relu, room = pointwise.capsule("relu"), np.zeros(40_001)
+relu, room = activations.capsule("relu"), np.zeros(40_001)
 x, y, one = room[:-1], room[1:], np.ones((1, 1, 1))
 """
 FAULTS = {
@@ -31,7 +31,7 @@ max_pool.argmax_scatter(one, np.full((1, 1, 1), 5), np.ones((1, 4, 1)), 1)
     "address": {
         "max_pool.argmax_scatter(one, np.full((1, 1, 1), 4), np.ones((1, 4, 1)), 1)": "READ of size",
         "max_pool.argmax_scatter(one, np.full((1, 1, 1), -1), np.ones((1, 4, 1)), 1)": "READ of size",
-        "pointwise.forward(relu, x[:500], np.empty(499), 1)": "WRITE of size",
+        "activations.forward(relu, x[:500], np.empty(499), 1)": "WRITE of size",
     },
     "undefined": {
         "conv.ConvForward((1, 9, 9, 1 << 40), 1 << 40, taps, 1, None, 8, 1)": "signed integer overflow",
@@ -39,19 +39,19 @@ max_pool.argmax_scatter(one, np.full((1, 1, 1), 5), np.ones((1, 4, 1)), 1)
     },
     "thread": {
         # threads of one parallel loop, one writing what the next one reads
-        "pointwise.forward(relu, x, y, 2)": "data race",
+        "activations.forward(relu, x, y, 2)": "data race",
         # calls from two Python threads on one array
         """
 def work():
     for _ in range(200):
-        pointwise.forward(relu, room, room, 1)
+        activations.forward(relu, room, room, 1)
 threads = [threading.Thread(target=work) for _ in range(2)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
 """: "data race",
     },
 }
-SOUND = "pointwise.forward(relu, x, np.empty(40_000), 2)"
+SOUND = "activations.forward(relu, x, np.empty(40_000), 2)"
 ARCHER = "Archer detected OpenMP application with TSan"
 
 

@@ -12,8 +12,8 @@ from pyconvx import _ext
 
 # calls whose arrays are one number shorter than the kernel assumes
 TOO_FAR = (
-    "training.l2(np.ones(9), np.ones(8), 1.0, 9, 1)",
-    "pointwise.forward(pointwise.capsule('relu'), np.ones(9), np.empty(8), 1)",
+    "solver_steps.l2(np.ones(9), np.ones(8), 1.0, 9, 1)",
+    "activations.forward(activations.capsule('relu'), np.ones(9), np.empty(8), 1)",
     "ctypes.memset(guard_pages.fenced(1)[1:].ctypes.data, 0, guard_pages.PAGE)",
 )
 if os.environ.get("PYCONVX_DEBUG") != "1":  # a build that checks these indices
@@ -25,7 +25,7 @@ SCRIPT = f"""
 import ctypes, os
 import guard_pages, kernel_sizes
 import numpy as np
-from pyconvx._ext import max_pool, pointwise, training
+from pyconvx._ext import activations, max_pool, solver_steps
 
 for fault in {TOO_FAR}:
     child = os.fork()

@@ -244,7 +244,9 @@ def test_the_baseline_is_near(by_level):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("module", ["avg_pool", "conv", "dense", "max_pool", "pointwise", "training"])
+@pytest.mark.parametrize(
+    "module", ["activations", "avg_pool", "batch_norm", "conv", "dense", "max_pool", "random", "solver_steps"]
+)
 def test_modules_tell_their_level(module, level):
     assert level == load(module, level).LEVEL
 

@@ -1,6 +1,8 @@
 """Compiled activations as the kernels call them: the struct in a plugin's capsule (pyconvx/activation.h)."""
 
-from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.pycapsule cimport (
+    PyCapsule_CheckExact, PyCapsule_GetName, PyCapsule_GetPointer, PyCapsule_IsValid,
+)
 
 from pyconvx._ext.common.real cimport real
 
@@ -16,15 +18,25 @@ cdef extern from "pyconvx/activation.h" nogil:
         void (*df_double)(const double *v, const double *dy, double *dx, Py_ssize_t n) noexcept nogil
 
 
+cdef inline const pyconvx_activation *functions_of(object candidate) except NULL:
+    """Return the struct in a capsule; TypeError for anything else."""
+    cdef const char *name
+    if not PyCapsule_IsValid(candidate, PYCONVX_ACTIVATION_TAG):
+        got = repr(candidate)
+        if PyCapsule_CheckExact(candidate):
+            name = PyCapsule_GetName(candidate)
+            got = "one without a name" if name == NULL else f"one named {name.decode(errors='replace')!r}"
+        raise TypeError(f"expected a PyCapsule named {PYCONVX_ACTIVATION_TAG.decode()!r}, got {got}")
+    return <const pyconvx_activation *> PyCapsule_GetPointer(candidate, PYCONVX_ACTIVATION_TAG)
+
+
 cdef inline const pyconvx_activation *functions_in(object capsule) except? NULL:
-    """The struct in a capsule, NULL for None."""
-    if capsule is None:
-        return NULL
-    return <const pyconvx_activation *> PyCapsule_GetPointer(capsule, PYCONVX_ACTIVATION_TAG)
+    """Return the same, or NULL for None."""
+    return NULL if capsule is None else functions_of(capsule)
 
 
 cdef inline void activate(const pyconvx_activation *f, const real *x, real *y, Py_ssize_t n) noexcept nogil:
-    """y = f(x), in either precision."""
+    """Write f(x) to y, in either precision."""
     if real is float:
         f.f_float(x, y, n)
     else:

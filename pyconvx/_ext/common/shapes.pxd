@@ -1,4 +1,6 @@
-"""Checks of shapes before a kernel runs: ValueError with both shapes."""
+"""Checks of shapes and indices before a kernel runs: ValueError with what was expected and what came."""
+
+from libc.stdint cimport int64_t
 
 
 cdef inline int expect_row(str name, const Py_ssize_t *shape, Py_ssize_t n) except -1:
@@ -19,4 +21,13 @@ cdef inline int expect_like(str name, const Py_ssize_t *shape, const Py_ssize_t 
         if shape[i] != other[i]:
             expected, given = tuple([other[i] for i in range(ndim)]), tuple([shape[i] for i in range(ndim)])
             raise ValueError(f"{name} must have shape {expected}, got {given}")
+    return 0
+
+
+cdef inline int expect_below(str name, const int64_t *numbers, Py_ssize_t n, Py_ssize_t limit) except -1:
+    """Refuse numbers that are no indices below the limit."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        if not 0 <= numbers[i] < limit:
+            raise ValueError(f"{name} must be from 0 to {limit - 1}, got {numbers[i]} at {i}")
     return 0
