@@ -8,8 +8,12 @@
     dense          matrix products of dense layers
     max_pool       max pooling
     avg_pool       average pooling
-    pointwise      activations, softmax, batch normalisation
-    training       losses, solver steps, batches
+    activations    activations over arrays, and over sums of two arrays
+    softmax        softmax and its logarithm
+    batch_norm     batch normalisation
+    losses         losses over rows of outputs
+    solver_steps   steps of the solvers, weight decay
+    batches        rows of a data set as a batch
     random         counter-based random numbers, dropout
 
 The modules take arrays, sizes and a thread count; `pyconvx.ops` checks them. README.md in this folder maps the

@@ -158,7 +158,7 @@
 /* Numbers between two calls of the activation after a batch norm. Not recorded. */
 #define NORM_CHUNK 4096
 
-/* --------------------------------------------------------------------------------------------- training.pyx */
+/* --------------------------------------------------------------------------- losses.pyx, solver_steps.pyx */
 
 /* BITS. Partial sums within a row of the loss; and within a block of a long array: enough to hide the latency of an
    addition. Not recorded. */
