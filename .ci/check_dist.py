@@ -1,4 +1,4 @@
-"""What an sdist and a wheel must hold: sources, no tests in the wheel, its size, the right instructions.
+"""Checks what an sdist and a wheel hold: sources, no tests in the wheel, its size, the right instructions.
 
 python .ci/check_dist.py pyconvx-0.1.0.tar.gz pyconvx-0.1.0-*.whl
 """
@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 LIMIT = 6_000_000  # bytes of a wheel
-# vector registers that a level must not, and must, hold: SSE2 has neither, AVX2 no zmm
+# vector registers that a level must not use (here) and must use (below): SSE2 has neither, AVX2 no zmm
 FORBIDDEN = {"baseline": ("%ymm", "%zmm"), "v3": ("%zmm",), "v4": ()}
 WANTED = (
     "LICENSE",
@@ -32,12 +32,12 @@ REQUIRED = {"baseline": (), "v3": ("%ymm",), "v4": ("%zmm",)}
 
 
 def output(*command: str) -> str:
-    """What a command prints."""
+    """Return what a command prints."""
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def check_sdist(path: Path) -> None:
-    """Sources and tests are there, nothing generated."""
+    """Check that sources and tests are there, and nothing generated."""
     with tarfile.open(path) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
     missing = [name for name in WANTED if name not in names]
@@ -48,7 +48,7 @@ def check_sdist(path: Path) -> None:
 
 
 def check_wheel(path: Path) -> None:
-    """Small, stripped, the package alone."""
+    """Check that the wheel is small and stripped, and holds the package alone."""
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
         names = archive.namelist()
@@ -63,7 +63,7 @@ def check_wheel(path: Path) -> None:
 
 
 def check_module(module: Path) -> None:
-    """No symbol table, and no instructions beyond the level of the folder."""
+    """Check that there is no symbol table, and no instruction beyond the level of the folder."""
     if shutil.which("readelf") and ".symtab" in output("readelf", "-S", "-W", str(module)):
         raise SystemExit(f"{module} is not stripped")
     level = module.parent.name if module.parent.name in FORBIDDEN else "baseline"
