@@ -30,7 +30,7 @@ class AvgPool(Pool):
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """Share each gradient out over its window."""
+        """Spread each gradient over its window."""
         if not context.needs_dx:
             return None
         same_shape(type(self).__name__, "dy", dy, (cache[0], *self.output_shape(cache[1:])))

@@ -62,7 +62,7 @@ class ParameterSpec:
 
 
 def _frozen(value: Any) -> Any:
-    """Lists as tuples, at any depth, and NumPy's numbers as Python's."""
+    """Return lists as tuples, at any depth, and NumPy's numbers as Python's."""
     if isinstance(value, (list, tuple)):
         return tuple(_frozen(item) for item in value)
     single = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim)
@@ -90,15 +90,15 @@ class Layer:
             object.__setattr__(self, name, value)
 
     def __getstate__(self) -> dict[str, Any]:
-        """The fields."""
+        """Return the fields, without what was remembered."""
         return {key: value for key, value in self.__dict__.items() if key != _REMEMBERED}
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """Shape of one output sample; ValueError where the input does not fit."""
+        """Return the shape of one output sample; raise ValueError if the input does not fit."""
         raise NotImplementedError
 
     def parameters(self, input_shape: Shape) -> dict[str, ParameterSpec]:
-        """Arrays that the layer needs for inputs of this shape."""
+        """Return what arrays the layer needs for inputs of this shape."""
         return {}
 
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
@@ -135,11 +135,11 @@ class Layer:
         return self
 
     def epilogue(self) -> Epilogue | None:
-        """Return what this layer is as the last part of the layer before it; None if it runs on its own."""
+        """Return what this layer adds to the layer before it if both run together; None if it runs on its own."""
         return None
 
     def takes(self, epilogue: Epilogue) -> bool:
-        """Say whether `forward` may be given this epilogue as one more argument.
+        """Return whether `forward` may be given this epilogue as one more argument.
 
         It then returns the epilogue's result, and its cache is a tuple whose second item is what the
         derivative of the activation follows from; `backward` gets dy with that derivative in it.
@@ -147,11 +147,11 @@ class Layer:
         return False
 
     def affine(self, params: Arrays) -> Affine | None:
-        """Return the map of each channel that this layer is in predictions; None if it is no such map."""
+        """Return the affine map of each channel that this layer is in predictions; None if it is none."""
         return None
 
     def absorb(self, params: Arrays, affine: Affine) -> tuple["Layer", dict[str, Array]] | None:
-        """Return a layer, and parameters, that also do what an affine map after it does; None if it cannot."""
+        """Return a layer and parameters that also apply an affine map to the outputs, or None."""
         return None
 
 
@@ -169,7 +169,7 @@ registry: Registry[type[Layer]] = Registry("pyconvx.layers", verify_layer, insta
 
 
 def has_capability(layer: Any, name: str) -> bool:
-    """Whether a layer has this method, and not from a class whose `forward` a subclass has replaced."""
+    """Return whether a layer has this method, and not from a class whose `forward` a subclass has replaced."""
     for kind in type(layer).__mro__:
         if name in vars(kind):
             return True
@@ -179,7 +179,7 @@ def has_capability(layer: Any, name: str) -> bool:
 
 
 def expect_flat(layer: Layer, shape: Shape) -> int:
-    """The number of features, or an error that shows the layer."""
+    """Return the number of features, or raise an error that shows the layer."""
     if len(shape) != 1:
         raise ValueError(f"{layer} expected flat samples, got shape {shape}: put Flatten() before it")
     return shape[0]
@@ -189,7 +189,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def cached(function: F) -> F:
-    """Remember results of a function of a layer and a shape with the layer: they are asked for at every step."""
+    """Remember the results of a function of a layer and a shape: they are needed at every step."""
 
     @functools.wraps(function)
     def look_up(layer: Layer, *arguments: Any) -> Any:

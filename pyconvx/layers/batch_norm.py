@@ -38,7 +38,7 @@ class BatchNorm(Layer):
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        """Refuse what would divide by zero or forget nothing."""
+        """Refuse numbers that would divide by zero, or statistics that never change."""
         super().__post_init__()
         if not self.eps > 0:
             raise ValueError(f"BatchNorm: eps must be > 0, got {self.eps!r}")
@@ -60,7 +60,7 @@ class BatchNorm(Layer):
         }
 
     def takes(self, epilogue: Epilogue) -> bool:
-        """Take an activation: it runs on numbers that are still in cache."""
+        """Accept an activation: it runs on numbers that are still in cache."""
         return epilogue.pool is None
 
     def affine(self, params: Arrays) -> Affine:

@@ -23,7 +23,7 @@ class Composite(Layer):
         return [output_shapes(path, input_shape)[-1] for path in self.parts()]
 
     def parameters(self, input_shape: Shape) -> dict[str, ParameterSpec]:
-        """Return those of all paths, by the names that the paths give them."""
+        """Return the parameters of all paths, by the names that the paths give them."""
         self.output_shape(input_shape)
         return {
             path_scope(i) + name: spec
@@ -32,7 +32,7 @@ class Composite(Layer):
         }
 
     def multiplications(self, input_shape: Shape) -> int:
-        """Count those of all paths."""
+        """Count the multiply-adds of all paths."""
         total = 0
         for path in self.parts():
             shapes = [input_shape, *output_shapes(path, input_shape)]

@@ -36,7 +36,7 @@ class Randomness:
     samples: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def write_keys(self, purpose: int, out: npt.NDArray[np.uint64]) -> None:
-        """Write one key for each row, for random numbers with this purpose."""
+        """Write one key for each row, for random numbers that serve this purpose."""
         samples = self.samples if len(self.samples) else np.arange(len(out), dtype=np.int64)
         random.keys(self.seed, purpose, self.epoch, samples, out)
 
@@ -117,7 +117,7 @@ class Context:
         return array
 
     def run(self, function: Callable[..., object], *arguments: Any) -> None:
-        """Call a function that writes into arrays: at once, or whenever the recorded pass is run."""
+        """Call a function that writes into arrays: at once, or every time the recorded pass runs."""
         if self.program is None:
             function(*arguments)
         else:
@@ -129,14 +129,14 @@ class Context:
         return self.program is not None and self.program.constants is not None
 
     def derive(self, function: Callable[..., object], *arguments: Any) -> None:
-        """As `run`, for what follows from parameters alone: once is enough if they never change."""
+        """Do what `run` does, but only once if the result depends on parameters that never change."""
         if self.is_fixed:
             function(*arguments)
         else:
             self.run(function, *arguments)
 
     def constant(self, key: Any, make: Callable[[], Any]) -> Any:
-        """Return what follows from parameters that never change, made once for all programs that share it."""
+        """Return a value that depends on parameters that never change; it is made once for all programs."""
         assert self.program is not None
         assert self.program.constants is not None
         if key not in self.program.constants:
@@ -152,13 +152,13 @@ class Context:
         return self.at(self.scope + prefix, self.workspace, self.needs_dx)
 
     def at(self, scope: str, workspace: Workspace, needs_dx: bool) -> "Context":
-        """Return this context for another layer: what `dataclasses.replace` does, several times as fast."""
+        """Return this context for another layer, as `dataclasses.replace` would, but several times as fast."""
         return Context(
             self.training, workspace, self.n_threads, needs_dx, self.randomness, self.states, scope, self.program,
         )  # fmt: skip
 
     def unrecorded(self, workspace: Workspace) -> "Context":
-        """Return this context with memory of its own, running calls at once."""
+        """Return this context with other memory; it runs calls at once."""
         return replace(self, workspace=workspace, program=None)
 
     def keys(self, purpose: str, rows: int) -> npt.NDArray[np.uint64]:
@@ -171,6 +171,6 @@ class Context:
         return out
 
     def update_state(self, name: str, value: Array) -> None:
-        """Write a state array of the layer that runs; what its type cannot hold becomes infinite."""
+        """Write a state array of the layer that runs; numbers beyond its type become infinite."""
         with np.errstate(over="ignore"):
             self.states[self.scope + name][...] = value

@@ -25,7 +25,7 @@ from pyconvx.ops.geometry import Window, window
 
 
 def absorbed(layer: Any, weights: str, params: Arrays, affine: Affine) -> tuple[Any, dict[str, Array]]:
-    """A layer of sums of products with an affine map of its outputs inside; channels come last.
+    """Return a layer and parameters that also apply an affine map to the outputs; channels come last.
 
     The scale goes into the weights and the rest into the bias, computed in double precision.
     """
@@ -73,7 +73,7 @@ class Conv(Layer):
         return (*(window.OH, window.OW)[-self.axes :], self.filters)
 
     def _kernel_shape(self, channels: int) -> tuple[int, int, int, int]:
-        """(KH, KW, C / groups, filters): what the kernels take."""
+        """Return (KH, KW, C / groups, filters), as plans take it."""
         return (*as_image_sizes(self.kernel_size, self.axes), channels // self.groups, self.filters)
 
     def parameters(self, input_shape: Shape) -> dict[str, ParameterSpec]:
@@ -94,11 +94,11 @@ class Conv(Layer):
         return window.OH * window.OW * outputs * KH * KW * inputs
 
     def takes(self, epilogue: Epilogue) -> bool:
-        """Take any: both run on rows that are still in cache."""
+        """Accept any epilogue: activation and pool run on rows that are still in cache."""
         return True
 
     def absorb(self, params: Arrays, affine: Affine) -> tuple[Layer, dict[str, Array]]:
-        """Return the convolution with other kernels."""
+        """Return the convolution with scaled kernels."""
         return absorbed(self, "kernel", params, affine)
 
     def forward(
@@ -130,7 +130,7 @@ class Conv(Layer):
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """Compute the gradients of kernel, bias and input; that of a pooled map is never there at once."""
+        """Compute the gradients of kernel, bias and input; a pooled map's gradient never exists as a whole."""
         x, _, pool, winner = cache
         plan = _plan(self, x.shape, x.dtype, context.n_threads, pool)
         dkernel = self._as_kernel(grads["kernel"], plan) if "kernel" in grads else None
@@ -146,20 +146,20 @@ class Conv(Layer):
         return dx
 
     def _as_kernel(self, array: Array, plan: ConvPlan) -> Array:
-        """The array as the kernels take it: that of a signal has one row."""
+        """Return a kernel as plans take it: that of a signal gets one row."""
         return array.reshape(plan.kernel_shape) if self.axes == 1 else array
 
 
 @cached
 def _plan(layer: Conv, shape: Shape, dtype: Any, n_threads: int, pool: Window | None) -> ConvPlan:
-    """The plan for batches of this shape."""
+    """Return the plan for batches of this shape."""
     image = (shape[0], *as_image_shape(shape[1:]))
     return ConvPlan(image, layer.filters, layer.window(shape[1:]), layer.groups, dtype, n_threads, pool)
 
 
 @cached
 def _window(layer: Conv, input_shape: Shape) -> Window:
-    """The kernel's window, checked against the input."""
+    """Return the kernel's window, checked against the input."""
     expect_maps(layer, input_shape, layer.axes)
     if input_shape[-1] % layer.groups:
         raise ValueError(f"{layer} expected channels divisible by {layer.groups}, got shape {input_shape}")

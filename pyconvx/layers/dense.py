@@ -58,11 +58,11 @@ class Dense(Layer):
         return expect_flat(self, input_shape) * self.units
 
     def takes(self, epilogue: Epilogue) -> bool:
-        """Take an activation: it runs on outputs that are still in cache."""
+        """Accept an activation: it runs on outputs that are still in cache."""
         return epilogue.pool is None
 
     def absorb(self, params: Arrays, affine: Affine) -> tuple[Layer, dict[str, Array]]:
-        """Return the layer with other weights."""
+        """Return the layer with scaled weights."""
         return absorbed(self, "weights", params, affine)
 
     def forward(
@@ -100,5 +100,5 @@ class Dense(Layer):
 
 @cached
 def _plan(layer: Dense, shape: Shape, dtype: Any, n_threads: int) -> DensePlan:
-    """The plan for batches of this shape."""
+    """Return the plan for batches of this shape."""
     return DensePlan(shape[0], shape[1], layer.units, dtype, n_threads)

@@ -70,11 +70,11 @@ class DepthwiseConv2D(Layer):
         return self._as_conv2d(input_shape).multiplications(input_shape)
 
     def takes(self, epilogue: Epilogue) -> bool:
-        """Take an activation; a pool runs on its own, since each channel has its own loop."""
+        """Accept an activation; a pool runs on its own, because each channel has a loop of its own."""
         return epilogue.pool is None
 
     def absorb(self, params: Arrays, affine: Affine) -> tuple[Layer, dict[str, Array]]:
-        """Return the convolution with other kernels."""
+        """Return the convolution with scaled kernels."""
         return absorbed(self, "kernel", params, affine)
 
     def forward(
@@ -92,7 +92,7 @@ class DepthwiseConv2D(Layer):
 
 @cached
 def _as_conv2d(layer: DepthwiseConv2D, input_shape: Shape) -> Conv2D:
-    """The grouped convolution that this is for a number of channels."""
+    """Return the grouped convolution that does the same for a number of channels."""
     C = expect_maps(layer, input_shape, 2)[2]
     return Conv2D(
         C * layer.multiplier, layer.kernel_size, stride=layer.stride, padding=layer.padding,

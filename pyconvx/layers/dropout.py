@@ -28,7 +28,7 @@ class Dropout(Layer):
     rate: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse a rate that leaves nothing."""
+        """Refuse a rate that drops everything."""
         super().__post_init__()
         if not 0 <= self.rate < 1:
             raise ValueError(f"Dropout: rate must be in [0, 1), got {self.rate!r}")
@@ -38,7 +38,7 @@ class Dropout(Layer):
         return input_shape
 
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
-        """Drop cells in training; otherwise hand the input on."""
+        """Drop cells in training; otherwise return the input."""
         if not context.training or self.rate == 0:
             return x, None
         keys = context.keys("dropout", len(x))
@@ -66,5 +66,5 @@ class Dropout(Layer):
 
 
 def _threads(x: FloatArray, n_threads: int) -> int:
-    """One thread if starting a second costs more than the work."""
+    """Return one thread if starting a second one costs more than the work."""
     return n_threads if x.size > 16384 else 1

@@ -23,7 +23,7 @@ class Epilogue:
     pool: Any = None
 
     def followed_by(self, other: "Epilogue") -> "Epilogue | None":
-        """Return one epilogue that does both, or None if none does.
+        """Return one epilogue that does both, or None if that is impossible.
 
         A pool may come before an activation that never decreases: the maximum is the same, and there are
         fewer cells to apply the function to.
@@ -36,14 +36,15 @@ class Epilogue:
 
     @property
     def capsule(self) -> Any:
-        """What the kernels take as the activation; None for none."""
+        """The compiled activation for the kernels; None without an activation."""
         return None if self.activation is None else self.activation.capsule
 
     def keeps_input(self, training: bool) -> bool:
-        """Whether backward needs the values before the activation."""
+        """Return whether backward needs the values before the activation."""
         return training and self.activation is not None and not self._has(capsules.FROM_OUTPUT)
 
     def _has(self, flag: int) -> bool:
+        """Return whether the activation's capsule has a flag."""
         return bool(capsules.flags(self.activation.capsule) & flag)
 
     def multiply_derivative(self, values: FloatArray, dy: FloatArray, n_threads: int) -> None:

@@ -24,12 +24,12 @@ class Fused(Layer):
     tail: Epilogue
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """Return the epilogue's."""
+        """Return the shape after the epilogue."""
         shape = tuple(self.layer.output_shape(input_shape))
         return shape if self.tail.pool is None else self.tail.pool.output_shape(shape)
 
     def parts(self) -> tuple[tuple[Layer, ...], ...]:
-        """Return the layer's."""
+        """Return the paths of the layer."""
         return self.layer.parts() if hasattr(self.layer, "parts") else ()
 
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
@@ -40,7 +40,7 @@ class Fused(Layer):
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """Multiply dy, which nobody needs any more, by the activation's derivative; then run the layer back."""
+        """Multiply dy in place by the activation's derivative, then run the layer's backward."""
         if self.tail.activation is not None:
             context.run(self.tail.multiply_derivative, cache[1], dy, context.n_threads)
         dx: FloatArray | None = self.layer.backward(dy, cache, params, grads, context)
@@ -56,7 +56,7 @@ class Step:
 
     @property
     def overwrites(self) -> bool:
-        """Whether backward uses the memory of the gradient that it gets."""
+        """Whether backward overwrites the gradient that it gets."""
         return isinstance(self.layer, Fused)
 
     def __str__(self) -> str:
@@ -64,12 +64,12 @@ class Step:
 
 
 def one_by_one(layers: Sequence[Layer], names: Sequence[str]) -> tuple[Step, ...]:
-    """Steps of one layer each."""
+    """Return one step for each layer."""
     return tuple(Step(_ready(layer), (name,)) for layer, name in zip(layers, names, strict=True))
 
 
 def fuse(layers: Sequence[Layer], names: Sequence[str]) -> tuple[Step, ...]:
-    """As few steps as the layers' capabilities allow."""
+    """Return as few steps as the layers' capabilities allow."""
     steps: list[Step] = []
     for step in one_by_one(layers, names):
         joined = _join(steps[-1].layer, step.layer) if steps else None
@@ -81,12 +81,12 @@ def fuse(layers: Sequence[Layer], names: Sequence[str]) -> tuple[Step, ...]:
 
 
 def _ready(layer: Any) -> Any:
-    """The layer with names looked up, under guard if it is another package's."""
+    """Return the layer with names looked up, guarded if it is another package's."""
     return guarded(layer.resolved() if isinstance(layer, Layer) else layer)
 
 
 def _join(before: Any, layer: Any) -> Fused | None:
-    """One layer out of two, or None."""
+    """Return one layer that does the work of two, or None."""
     tail = layer.epilogue() if has_capability(layer, "epilogue") else None
     if tail is None:
         return None

@@ -38,7 +38,7 @@ class GlobalAvgPool(GlobalPool):
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """Share each gradient out over its map."""
+        """Spread each gradient over its map."""
         if not context.needs_dx:
             return None
         dx = context.take(cache, dy.dtype)
@@ -51,7 +51,7 @@ class GlobalMaxPool(GlobalPool):
     """What global max pooling layers share: a max pool with one window."""
 
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
-        """Find the maxima, and for backward the cell of each."""
+        """Find the maxima, and the cell of each for backward."""
         plan = _plan(self, MaxPoolPlan, x.shape, x.dtype, context.n_threads)
         y = context.take((len(x), x.shape[-1]), x.dtype)
         winner = context.take(y.shape, plan.winner_dtype)
@@ -61,7 +61,7 @@ class GlobalMaxPool(GlobalPool):
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """Give each gradient to its winner."""
+        """Pass each gradient to the cell of its maximum."""
         if not context.needs_dx:
             return None
         shape, winner = cache

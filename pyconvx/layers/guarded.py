@@ -55,7 +55,7 @@ class _Pass:
             guard.finite("backward", dx, dy)
 
     def derivative_from(self, out: FloatArray) -> None:
-        """Copy what the derivative of the activation follows from."""
+        """Copy the values that the derivative of the activation is computed from."""
         np.copyto(out, self.cache[1])
 
 
@@ -66,26 +66,26 @@ class Guarded(Layer):
     layer: Any
 
     def takes(self, epilogue: Epilogue) -> bool:
-        """Take what the layer takes."""
+        """Accept the epilogues that the layer accepts."""
         return has_capability(self.layer, "takes") and bool(self.layer.takes(epilogue))
 
     def _computes_as_ours(self) -> bool:
-        """Whether both passes are inherited from a layer of pyconvx, and so may be recorded."""
+        """Return whether both passes are inherited from a layer of pyconvx, and so may be recorded."""
         passes = type(self.layer).forward, type(self.layer).backward
         return all(getattr(method, "__module__", "").partition(".")[0] == PYCONVX for method in passes)
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """Return the layer's, checked."""
+        """Return the layer's output shape, checked."""
         return announced_shape(self.layer, input_shape)
 
     def parts(self) -> tuple[tuple[Layer, ...], ...]:
-        """Return the layer's."""
+        """Return the paths of the layer."""
         return self.layer.parts() if hasattr(self.layer, "parts") else ()
 
     def forward(
         self, x: FloatArray, params: Arrays, context: Context, *epilogue: Epilogue
     ) -> tuple[FloatArray, Any]:
-        """Run the layer's; an epilogue is handed on to layers that take one."""
+        """Run the layer's forward, with the epilogue if the layer takes one."""
         shape = self.output_shape(x.shape[1:])
         if epilogue and epilogue[0].pool is not None:
             shape = epilogue[0].pool.output_shape(shape)
@@ -106,7 +106,7 @@ class Guarded(Layer):
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """Run the layer's."""
+        """Run the layer's backward."""
         run, _, shape = cache
         if not isinstance(run, _Pass):
             guard = Guard(registry, self.layer, context.scope.removesuffix("."))
@@ -123,12 +123,12 @@ def _emptied(memory: Workspace) -> Workspace:
 
 
 def guarded(layer: Any) -> Any:
-    """The layer, under guard where it is another package's."""
+    """Return the layer, guarded if it is another package's."""
     return Guarded(layer) if is_foreign(layer) else layer
 
 
 def announced_shape(layer: Any, input_shape: Shape) -> Shape:
-    """What `output_shape` says; ValueError and TypeError are its own words about the input."""
+    """Return what `output_shape` says, checked; its ValueError and TypeError about the input pass through."""
     if not is_foreign(layer):
         return layer.output_shape(input_shape)  # type: ignore[no-any-return]
     guard, what = Guard(registry, layer), "output_shape"
@@ -144,7 +144,7 @@ def announced_shape(layer: Any, input_shape: Shape) -> Shape:
 
 
 def announced_parameters(layer: Any, input_shape: Shape, where: str) -> dict[str, ParameterSpec]:
-    """What `parameters` says."""
+    """Return what `parameters` says, checked."""
     if not is_foreign(layer):
         return layer.parameters(input_shape)  # type: ignore[no-any-return]
     guard, what = Guard(registry, layer, where), "parameters"

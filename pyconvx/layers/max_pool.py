@@ -38,7 +38,7 @@ class MaxPool(Pool):
         return Epilogue(pool=self) if inside and apart and plain else None
 
     def forward(self, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
-        """Find the maxima, and for backward the winning tap of each window."""
+        """Find the maxima, and the tap of each for backward."""
         plan = _plan(self, x.shape, x.dtype, context.n_threads)
         shape = (len(x), *self.output_shape(x.shape[1:]))
         y, winner = context.take(shape, x.dtype), context.take(shape, plan.winner_dtype)
@@ -48,7 +48,7 @@ class MaxPool(Pool):
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """Give each gradient to its winner."""
+        """Pass each gradient to the cell of its maximum."""
         if not context.needs_dx:
             return None
         shape, winner = cache

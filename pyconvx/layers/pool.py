@@ -49,7 +49,7 @@ class Pool(Layer):
 
 @cached
 def _window(layer: Any, input_shape: Shape) -> Window:
-    """The window, checked against the input."""
+    """Return the window, checked against the input."""
     expect_maps(layer, input_shape, layer.axes)
     axes = layer.axes
     stride = None if layer.stride is None else as_image_sizes(layer.stride, axes)

@@ -48,7 +48,7 @@ class Residual(Composite):
         return (self.layers, self.skip) if self.skip else (self.layers,)
 
     def with_parts(self, parts: tuple[tuple[Layer, ...], ...]) -> "Residual":
-        """Return a block of other layers."""
+        """Return a block made of other layers."""
         return replace(self, layers=parts[0], skip=parts[1] if len(parts) > 1 else ())
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -63,7 +63,7 @@ class Residual(Composite):
         return main
 
     def takes(self, epilogue: Epilogue) -> bool:
-        """Take an activation: it runs on sums that are still in cache."""
+        """Accept an activation: it runs on sums that are still in cache."""
         return epilogue.pool is None
 
     def forward(
@@ -81,7 +81,7 @@ class Residual(Composite):
     def backward(
         self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
     ) -> FloatArray | None:
-        """Run both paths back and add the gradients of the input."""
+        """Run both paths' backward and add the gradients of the input."""
         gradients = self.run_paths_back(dy, cache[0], params, grads, context)
         if not context.needs_dx:
             return None

@@ -23,7 +23,7 @@ Layers = Sequence[Layer]
 
 
 def layer_names(layers: Layers) -> tuple[str, ...]:
-    """The class name in lower case and its number among its kind, from 1."""
+    """Return names: the class in lower case and the number among its kind, from 1."""
     seen: Counter[str] = Counter()
     names = []
     for layer in layers:
@@ -34,7 +34,7 @@ def layer_names(layers: Layers) -> tuple[str, ...]:
 
 
 def output_shapes(layers: Layers, input_shape: Shape) -> list[Shape]:
-    """The shape after each layer; an error names the layer's place and its input."""
+    """Return the shape after each layer; an error names the layer's place and its input."""
     shapes = []
     for i, layer in enumerate(layers):
         try:
@@ -47,7 +47,7 @@ def output_shapes(layers: Layers, input_shape: Shape) -> list[Shape]:
 
 
 def sequence_parameters(layers: Layers, input_shape: Shape) -> dict[str, ParameterSpec]:
-    """All parameters, by path."""
+    """Return all parameters, by path."""
     shapes = [input_shape, *output_shapes(layers, input_shape)]
     return {
         f"{name}.{key}": spec
@@ -57,23 +57,23 @@ def sequence_parameters(layers: Layers, input_shape: Shape) -> dict[str, Paramet
 
 
 def below(arrays: Arrays, name: str) -> dict[str, Any]:
-    """The arrays of one layer, by their names within it."""
+    """Return the arrays of one layer, by their names within it."""
     start = name + "."
     return {key[len(start) :]: value for key, value in arrays.items() if key.startswith(start)}
 
 
 def arrays_of_path(arrays: Arrays, i: int) -> Arrays:
-    """The arrays of path i of a layer that is made of others, by their names on the path."""
+    """Return the arrays of path i of a layer that is made of others, by their names on the path."""
     return below(arrays, path_scope(i).removesuffix(".")) if i else arrays
 
 
 def path_scope(i: int) -> str:
-    """Prefix of the names on path i of a layer that is made of others: ``skip.`` on all but the first."""
+    """Return the prefix of names on path i of a layer that is made of others: ``skip.`` on all but the first."""
     return "skip." if i else ""
 
 
 def by_layer(arrays: Arrays) -> dict[str, dict[str, Any]]:
-    """The arrays of each layer, by their names within it."""
+    """Return the arrays of each layer, by their names within it."""
     found: dict[str, dict[str, Any]] = {}
     for path, value in arrays.items():
         name, _, key = path.partition(".")
@@ -82,7 +82,7 @@ def by_layer(arrays: Arrays) -> dict[str, dict[str, Any]]:
 
 
 def leaves(layers: Layers, scope: str = "") -> Iterator[tuple[str, Layer]]:
-    """Every layer that is not made of others, with its path, in the order of the data's way."""
+    """Yield every layer that is not made of others, with its path, in the order in which data pass them."""
     for name, layer in zip(layer_names(layers), layers, strict=True):
         parts = layer.parts() if hasattr(layer, "parts") else ()
         if not parts:
@@ -92,7 +92,7 @@ def leaves(layers: Layers, scope: str = "") -> Iterator[tuple[str, Layer]]:
 
 
 def steps_of(layers: Layers) -> tuple[Step, ...]:
-    """What runs together; activations are looked up by name each time, since a plugin may be registered anew."""
+    """Return the fused steps; names of activations are looked up each time: they may be registered anew."""
     resolved = tuple(layer.resolved() if isinstance(layer, Layer) else layer for layer in layers)
     try:
         return _steps(resolved)
@@ -106,7 +106,7 @@ def _steps(layers: tuple[Layer, ...]) -> tuple[Step, ...]:
 
 
 def sequence_forward(layers: Layers, x: FloatArray, params: Arrays, context: Context) -> tuple[FloatArray, Any]:
-    """Run step by step; the tape holds the steps and what they keep for backward."""
+    """Run the steps in order; the tape holds them and what they keep for backward."""
     tape, arrays = [], by_layer(params)
     for step in steps_of(layers):
         name = step.names[0]
@@ -118,7 +118,7 @@ def sequence_forward(layers: Layers, x: FloatArray, params: Arrays, context: Con
 def sequence_backward(
     dy: FloatArray, tape: Any, params: Arrays, grads: Arrays, context: Context
 ) -> FloatArray | None:
-    """Run backward; without needs_dx the first step makes no dx."""
+    """Run the steps' backward; without needs_dx the first step computes no dx."""
     dx: FloatArray | None = dy
     given, arrays, gradients = dy, by_layer(params), by_layer(grads)
     inner = dataclasses.replace(context, needs_dx=True)

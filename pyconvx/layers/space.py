@@ -15,14 +15,14 @@ _KINDS = {1: "signals of shape (L, C)", 2: "images of shape (H, W, C)"}
 
 
 def expect_maps(layer: Layer, shape: Shape, axes: int) -> Shape:
-    """The shape, or an error that shows the layer if it has another number of axes."""
+    """Return the shape, or raise an error that shows the layer if the number of axes is wrong."""
     if len(shape) != axes + 1:
         raise ValueError(f"{layer} expected {_KINDS[axes]}, got samples of shape {shape}")
     return shape
 
 
 def check_sizes(name: str, value: object, axes: int) -> None:
-    """Refuse what is not one size of at least 1 for each axis."""
+    """Refuse anything but one size of at least 1 for each axis."""
     if axes == 1:
         _as_length(name, value, 1)
     else:
@@ -30,20 +30,21 @@ def check_sizes(name: str, value: object, axes: int) -> None:
 
 
 def _as_length(name: str, value: object, minimum: int) -> int:
+    """Return a size along a signal, given as an int or as a tuple of one."""
     if isinstance(value, (tuple, list)) and len(value) == 1:
         return as_int(name, value[0], minimum)
     return as_int(name, value, minimum)
 
 
 def as_image_sizes(value: Any, axes: int) -> Pair:
-    """A checked size as (height, width); the row of a signal has height 1."""
+    """Return a checked size as (height, width); the row of a signal has height 1."""
     if axes == 2:
         return value if isinstance(value, tuple) else (value, value)
     return 1, value[0] if isinstance(value, tuple) else value
 
 
 def as_image_padding(padding: Any, axes: int) -> Any:
-    """Checked padding, as `pyconvx.ops` take it for images."""
+    """Return checked padding as `pyconvx.ops` take it for images."""
     if axes == 2 or isinstance(padding, str):
         return padding
     if isinstance(padding, tuple):
@@ -52,7 +53,7 @@ def as_image_padding(padding: Any, axes: int) -> Any:
 
 
 def check_padding(padding: object, axes: int) -> None:
-    """Refuse padding that is no padding for so many axes."""
+    """Refuse padding that does not fit the number of axes."""
     if axes == 2 or isinstance(padding, str):
         as_padding(padding)
         return
@@ -64,10 +65,10 @@ def check_padding(padding: object, axes: int) -> None:
 
 
 def as_image_shape(shape: Shape) -> tuple[int, int, int]:
-    """The shape of one sample as (H, W, C)."""
+    """Return the shape of one sample as (H, W, C)."""
     return (1, *shape) if len(shape) == 2 else shape  # type: ignore[return-value]
 
 
 def as_images(x: Any) -> Any:
-    """A batch of signals as images with one row, in the same memory; images as they are."""
+    """Return a batch of signals as images with one row, in the same memory; images stay as they are."""
     return x.reshape(len(x), 1, *x.shape[1:]) if x.ndim == 3 else x

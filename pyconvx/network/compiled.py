@@ -18,7 +18,7 @@ _MOST_PROGRAMS = 4
 
 
 class CompiledNetwork:
-    """Outputs of a network as its parameters were when the predictor was made.
+    """Outputs of a network with the parameters that it had when it was compiled.
 
     Parameters
     ----------
@@ -39,14 +39,14 @@ class CompiledNetwork:
         arrays = {name: array.copy() for name, array in network.parameters.items()}
         self._layers, self._params = folded(network.layers, arrays)
         numbers = math.prod(network.input_shape) + _numbers_written(self._layers, network.input_shape)
-        # where parameters do not fit a cache either, a batch reads as much of maps as of them
+        # if the parameters do not fit a cache either, a batch reads as much of maps as of parameters
         room = max(_BATCH_BYTES * self.n_threads, network.buffer.nbytes)
         self.rows = max(1, min(_MOST_ROWS, room // (numbers * network.dtype.itemsize)))
         self._constants: dict[Any, Any] = {}
         self._programs: dict[int, tuple[Program, FloatArray, FloatArray]] = {}
 
     def program(self, rows: int) -> tuple[Program, FloatArray, FloatArray]:
-        """What runs for a batch of so many rows: the program, its input and its output array."""
+        """Return the program for batches of so many rows, its input array and its output array."""
         known = self._programs.get(rows)
         if known is None:
             if len(self._programs) >= _MOST_PROGRAMS:
@@ -59,12 +59,12 @@ class CompiledNetwork:
         return known
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is bound to memory of this process."""
+        """Return the state without what belongs to this process's memory."""
         return self.__dict__ | {"_constants": {}, "_programs": {}}
 
 
 def _numbers_written(layers: Sequence[Layer], shape: Shape) -> int:
-    """Numbers in all maps that a pass over one sample writes, those inside of blocks too."""
+    """Count the numbers in all maps that a pass over one sample writes, also inside blocks."""
     total = 0
     for step in steps_of(layers):
         for path in step.layer.parts() if hasattr(step.layer, "parts") else ():

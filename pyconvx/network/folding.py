@@ -14,7 +14,7 @@ from pyconvx.layers.sequence import arrays_of_path, below, layer_names, path_sco
 
 
 def folded(layers: Sequence[Layer], params: Arrays) -> tuple[tuple[Layer, ...], dict[str, Array]]:
-    """Layers and arrays by path that give the same predictions, up to rounding, with fewer batch norms."""
+    """Return layers and arrays, by path, that give the same predictions up to rounding with fewer batch norms."""
     found: list[tuple[Any, dict[str, Array]]] = []
     for name, layer in zip(layer_names(layers), layers, strict=True):
         arrays = below(params, name)
@@ -33,7 +33,7 @@ def folded(layers: Sequence[Layer], params: Arrays) -> tuple[tuple[Layer, ...], 
 def _absorbed(
     before: tuple[Any, dict[str, Array]], layer: Any, arrays: dict[str, Array]
 ) -> tuple[Any, dict[str, Array]] | None:
-    """The layer before, with this one inside of it; None if one of the two cannot."""
+    """Return the layer before with this one inside it; None if that is impossible."""
     if not (has_capability(layer, "affine") and has_capability(before[0], "absorb")):
         return None
     affine = layer.affine(arrays)
@@ -41,7 +41,7 @@ def _absorbed(
 
 
 def _with_folded_paths(layer: Any, params: dict[str, Array]) -> tuple[Any, dict[str, Array]]:
-    """The same on each path of a layer that is made of others."""
+    """Do the same on each path of a layer that is made of others."""
     if not (has_capability(layer, "with_parts") and layer.parts()):
         return layer, params
     paths: list[tuple[Layer, ...]] = []

@@ -1,6 +1,6 @@
 """A network: layer values, and the one buffer that holds all their parameters.
 
-It knows how to run forward and backward; it knows nothing of losses, solvers, epochs or estimators.
+It runs forward and backward, and knows nothing about losses, solvers, epochs or estimators.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ class Memory:
     turns: tuple[Workspace, Workspace] = dataclasses.field(default_factory=lambda: (Workspace(), Workspace()))
 
     def other_than(self, array: Array) -> Workspace:
-        """An emptied workspace that does not hold the array."""
+        """Return an empty workspace that does not hold the array."""
         chosen = self.turns[1] if self.turns[0].owns(array) else self.turns[0]
         chosen.reset()
         return chosen
@@ -109,7 +109,7 @@ class Network:
         dtype: npt.DTypeLike,
         frozen: Collection[str] = (),
     ) -> "Network":
-        """A network with given parameters and running statistics, by full name; they are copied.
+        """Make a network with given parameters and running statistics, by full name; they are copied.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class Network:
     def _describe(
         self, layers: Sequence[Layer], input_shape: Shape, frozen: Collection[str], dtype: npt.DTypeLike
     ) -> None:
-        """Take what makes a network, checked."""
+        """Check and keep what defines a network."""
         if not isinstance(input_shape, (tuple, list)) or not input_shape:
             raise TypeError(f"Network: input_shape must be (H, W, C), (L, C) or (features,), got {input_shape!r}")
         if isinstance(layers, (str, type)) or not isinstance(layers, Iterable):
@@ -159,7 +159,7 @@ class Network:
         self._lay_out()
 
     def _lay_out(self) -> None:
-        """What follows from layers and input shape."""
+        """Work out what follows from layers and input shape."""
         self.names = layer_names(self.layers)
         self.shapes = tuple(output_shapes(self.layers, self.input_shape))
         self._layout = Layout(self.layers, self.input_shape, self.frozen)
@@ -171,7 +171,7 @@ class Network:
         )
 
     def _make_views(self) -> None:
-        """Arrays by name, as views into the buffers."""
+        """Make the arrays by name, as views into the buffers."""
         self._parameters = views(self.buffer, self._layout.parameters)
         self._states = views(self.state_buffer, self._layout.states)
         # what frozen layers write goes to copies that nobody reads
@@ -216,7 +216,7 @@ class Network:
             self._make_views()
 
     def gradients(self) -> tuple[FloatArray, dict[str, dict[str, Array]]]:
-        """A zeroed gradient buffer for the trainable parameters, and its views by layer and name."""
+        """Return a zeroed gradient buffer for the trainable parameters, and its views by layer and name."""
         buffer = aligned_empty(self.n_trainable, self.dtype)
         buffer.fill(0)
         specs = {name: self._layout.parameters[name] for name in self._layout.trainable}
@@ -224,13 +224,13 @@ class Network:
         return buffer, {name: {} for name in self.names} | by_layer(named)
 
     def context(self, training: bool, workspace: Workspace, n_threads: int, **options: Any) -> Context:
-        """A context with this network's states; options are those of `Context`."""
+        """Return a context with this network's states; the options are those of `Context`."""
         return Context(training, workspace, n_threads, states=self._writable, **options)
 
     def forward(
         self, x: FloatArray, context: Context, memory: Memory, tape: list[Any] | None = None
     ) -> FloatArray:
-        """Outputs for a batch (N, *input_shape).
+        """Return the outputs for a batch (N, *input_shape).
 
         With a `tape`, each step's cache is appended to it and nothing is overwritten until the next
         `memory.kept.reset()`; without, only the newest two maps are kept. Tapes are for training passes:
@@ -253,7 +253,7 @@ class Network:
         context: Context,
         memory: Memory,
     ) -> None:
-        """Add to the gradients, given that of the outputs; `dy` is overwritten."""
+        """Add to the gradients, given the gradient `dy` of the outputs, which is overwritten."""
         self._check("dy", dy, self.output_shape)
         for i in range(len(self.steps) - 1, self._first - 1, -1):
             step = self.steps[i]
@@ -264,7 +264,7 @@ class Network:
                 dy = dx
 
     def _check(self, name: str, array: FloatArray, shape: Shape) -> None:
-        """Refuse a batch of other samples: the kernels do not look."""
+        """Refuse a batch whose samples have another shape or dtype: the kernels do not check."""
         if array.shape[1:] != shape or array.dtype != self.dtype:
             raise ValueError(
                 f"Network: {name} must have shape (N, {', '.join(map(str, shape))}) and {self.dtype}, "
@@ -272,7 +272,7 @@ class Network:
             )
 
     def layer_output(self, x: FloatArray, layer: int, context: Context, memory: Memory) -> FloatArray:
-        """Output of one layer, by its place; layers run one by one."""
+        """Return the output of one layer, given its place; layers run one by one."""
         self._check("x", x, self.input_shape)
         for step in one_by_one(self.layers[: layer + 1], self.names[: layer + 1]):
             inner = context.at(step.names[0] + ".", memory.other_than(x), context.needs_dx)
@@ -280,7 +280,7 @@ class Network:
         return x
 
     def __getstate__(self) -> dict[str, Any]:
-        """Values and flat buffers; views and steps are made anew."""
+        """Return values and flat buffers; views and steps are made anew."""
         return {
             "format_version": FORMAT_VERSION,
             "layers": self.layers,
@@ -306,7 +306,7 @@ class Network:
         self._make_views()
 
     def _fitting(self, buffer: Any, size: int) -> FloatArray:
-        """A buffer from a pickle, or an error where it is not what the layers need: kernels check nothing."""
+        """Return a buffer from a pickle, or raise an error if the layers need another: kernels do not check."""
         fits = isinstance(buffer, np.ndarray) and buffer.shape == (size,) and buffer.dtype == self.dtype
         if not (fits and buffer.flags.c_contiguous and buffer.flags.aligned):
             found = f"{buffer.shape}, {buffer.dtype}" if isinstance(buffer, np.ndarray) else type(buffer).__name__

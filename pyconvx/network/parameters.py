@@ -67,13 +67,13 @@ class Layout:
 
 
 def _covering(name: str) -> list[str]:
-    """The names that mean a parameter: its own, and those of the layers that it lies in."""
+    """Return the names that stand for a parameter: its own, and those of the layers that contain it."""
     parts = name.split(".")
     return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 def views(buffer: npt.NDArray[Any], specs: Mapping[str, ParameterSpec]) -> dict[str, Array]:
-    """Each array as a view into the flat buffer."""
+    """Return each array as a view into the flat buffer."""
     result, offset = {}, 0
     for name, spec in specs.items():
         size = math.prod(spec.shape)
@@ -83,7 +83,7 @@ def views(buffer: npt.NDArray[Any], specs: Mapping[str, ParameterSpec]) -> dict[
 
 
 def default_initializers(layers: Sequence[Layer]) -> dict[str, str]:
-    """For each layer's path the initializer that the next activation declares, Xavier's where none follows."""
+    """Return, by path, the initializer that the activation after a layer declares; Xavier's if none follows."""
     result: dict[str, str] = {}
     waiting: list[str] = []
     for path, layer in leaves(layers):
@@ -96,7 +96,7 @@ def default_initializers(layers: Sequence[Layer]) -> dict[str, str]:
 
 
 def initial_values(name: str, spec: ParameterSpec, default: object, trainable: bool, seed: int) -> FloatArray:
-    """Starting values of one array, from random numbers that depend on the seed and its name alone.
+    """Return the starting values of one array; its random numbers depend on the seed and its name alone.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def initial_values(name: str, spec: ParameterSpec, default: object, trainable: b
 
 
 def _refuse_symmetry(name: str, chosen: object, values: FloatArray) -> None:
-    """All filters equal get equal gradients and stay equal; all zero, ReLUs pass no gradient at all."""
+    """Refuse filters that are all equal, which get equal gradients, or all zero, which ReLU passes no gradient."""
     remedy = "use a random initializer such as 'he_uniform', or freeze the layer"
     if not values.any():
         raise ValueError(
