@@ -10,10 +10,12 @@ and leave most checks to their callers.
 conv_plan       a convolution and its gradients, planned for batches of one shape
 winograd        which convolutions go through Winograd's transform
 dense_plan      a dense layer and its gradients, likewise
+pool_plan       max and average pools, likewise; global pools have one window
+pool_window     the window of a pool, checked
 capsules        compiled activations as objects
 elementwise     activations on flat arrays, sums
 softmax         softmax and its logarithm, row by row
-normalization   batch normalisation
+batch_norm_plan batch normalisation, likewise
 random          random numbers by key, dropout
 losses          value and gradient of a loss
 solver_steps    steps of the solvers, weight decay
