@@ -1,4 +1,4 @@
-"""The types of a dataclass's fields, also where a module postpones the evaluation of its annotations."""
+"""The types of a dataclass's fields, also if a module postpones the evaluation of its annotations."""
 
 import dataclasses
 import sys

@@ -102,7 +102,7 @@ cdef void backward_part(const pyconvx_activation *a, const real *v, const real *
 
 def backward(
     object capsule,                 # IN
-    const real[::1] v not None,     # IN  (n,) y where the flags have FROM_OUTPUT, else x
+    const real[::1] v not None,     # IN  (n,) y if the flags have FROM_OUTPUT, else x
     const real[::1] dy not None,    # IN  (n,)
     real[::1] dx not None,          # OUT (n,) overwritten; may be v or dy
     Py_ssize_t n_threads,

@@ -22,7 +22,7 @@ LEVEL = PYCONVX_LEVEL.decode()
 
 
 cdef inline real fma(real a, real b, real c) noexcept nogil:
-    """a * b + c, rounded once where the level has the instruction."""
+    """a * b + c, rounded once if the level has the instruction."""
     if real is float:
         return pyconvx_fmaf(a, b, c)
     else:

@@ -174,7 +174,7 @@ class Network:
         """Make the arrays by name, as views into the buffers."""
         self._parameters = views(self.buffer, self._layout.parameters)
         self._states = views(self.state_buffer, self._layout.states)
-        # what frozen layers write goes to copies that nobody reads
+        # what frozen layers write goes to copies that are never read
         fixed = self._layout.fixed
         self._writable = {name: array.copy() if name in fixed else array for name, array in self._states.items()}
         everything = self._parameters | self._states

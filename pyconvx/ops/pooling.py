@@ -29,7 +29,7 @@ def max_pool2d(
     ceil_mode: bool = False,
     n_threads: int | None = None,
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """Largest value of each window, and where it stands.
+    """Largest value of each window, and its place.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def max_pool2d(
         Distance between the taps of a window.
     ceil_mode : bool
         Round the output's size up: an 11 x 11 image pooled 2 x 2 gives 6 x 6 instead of 5 x 5. A last
-        window that would start in the padding behind the data is dropped.
+        window that would start in the padding after the data is dropped.
     n_threads : int, optional
         As for `conv2d`; the result is the same for any number.
 

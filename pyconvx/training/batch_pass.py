@@ -31,7 +31,7 @@ class BatchPass:
     memory : Memory
         Passes of several sizes may share it, since a run keeps nothing for the next one.
     randomness : Randomness
-        A run sets its samples; whoever owns it sets the rest.
+        A run sets its samples; its owner sets the rest.
     n_threads : int
     """
 

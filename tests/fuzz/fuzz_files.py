@@ -3,8 +3,8 @@
     python tests/fuzz/fuzz_files.py TARGET [SECONDS [RUNS]]
 
 TARGET is `model`, `document`, `checkpoint` or `idx`. It starts from real small files. Every second model file and
-checkpoint gets its checksum made right again, so that the checks behind it have to hold; `document` goes behind
-them altogether, and puts JSON into the place of a part of a real one. A file may be refused with the error that is
+checkpoint gets its checksum made right again, so that the checks after it have to hold; `document` starts after
+all of them, and puts JSON into the place of a part of a real one. A file may be refused with the error that is
 documented, may load, and nothing else; memory beyond the promise of docs/guide/model-files.md ends the run too.
 """
 

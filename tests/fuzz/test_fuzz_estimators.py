@@ -157,14 +157,14 @@ def test_classifier(case, shape, seed, how, layout, dtype, n_jobs):
     if fitted is None:
         assert not hasattr(clf, "network_")
         return
-    twin = quietly(lambda: CNNClassifier(**(values | {"n_jobs": n_jobs})).fit(X, y))()
-    assert twin.network_.buffer.tobytes() == clf.network_.buffer.tobytes()
+    other = quietly(lambda: CNNClassifier(**(values | {"n_jobs": n_jobs})).fit(X, y))()
+    assert other.network_.buffer.tobytes() == clf.network_.buffer.tobytes()
     try:
         probabilities = clf.predict_proba(given_X)
     except DivergenceError:
         assert values.get("learning_rate_init") == 1e10
         return
-    np.testing.assert_array_equal(probabilities, twin.predict_proba(X))
+    np.testing.assert_array_equal(probabilities, other.predict_proba(X))
     np.testing.assert_allclose(probabilities.sum(1), 1)
     np.testing.assert_array_equal(clf.predict(X), clf.classes_[clf.predict_log_proba(X).argmax(1)])
 
@@ -246,15 +246,15 @@ def test_regressor(case, shape, seed, how, layout, outputs, loss, n_jobs):
     if fitted is None:
         assert not hasattr(reg, "network_")
         return
-    twin = quietly(lambda: CNNRegressor(**(values | {"n_jobs": n_jobs})).fit(X, y))()
-    assert twin.network_.buffer.tobytes() == reg.network_.buffer.tobytes()
+    other = quietly(lambda: CNNRegressor(**(values | {"n_jobs": n_jobs})).fit(X, y))()
+    assert other.network_.buffer.tobytes() == reg.network_.buffer.tobytes()
     try:
         predictions = reg.predict(given_X)
     except DivergenceError:
         assert may_diverge
         return
     assert predictions.shape == y.shape
-    np.testing.assert_array_equal(predictions, twin.predict(X))
+    np.testing.assert_array_equal(predictions, other.predict(X))
 
 
 @fuzz(
@@ -380,6 +380,6 @@ def test_checkpoint_and_load(case, seed, every, path):
             return
         if fitted is None:
             return
-        twin = pyconvx.load(Path(place))
-        assert twin.network_.buffer.tobytes() == clf.network_.buffer.tobytes()
-        np.testing.assert_array_equal(twin.predict_proba(X), clf.predict_proba(X))
+        other = pyconvx.load(Path(place))
+        assert other.network_.buffer.tobytes() == clf.network_.buffer.tobytes()
+        np.testing.assert_array_equal(other.predict_proba(X), clf.predict_proba(X))

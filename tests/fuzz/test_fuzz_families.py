@@ -108,7 +108,7 @@ def test_activation_backward(name, filled, shape, layout, n_threads, data):
         step = 1e-5
         expected = dy * (values_at(name, x + step) - values_at(name, x - step)) / (2 * step)
     assert dx.dtype == filled.dtype
-    away = np.ones(shape, bool)  # from the points where the slope jumps
+    away = np.ones(shape, bool)  # from the points at which the slope jumps
     for kink in activation_oracles.KINKS.get(name, ()):
         away &= np.abs(x - kink) > 1e-4
     np.testing.assert_allclose(dx[away], expected[away], rtol=1e-4, atol=1e-4)
@@ -307,10 +307,10 @@ def half_cosine(start, end, part):
     return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
 
 
-def factor_of(name, values, told):
+def factor_of(name, values, progress):
     """Return the formula's factor; None if a power is too large for a float."""
     values = {key: float(value) for key, value in values.items()}
-    epoch, last = told.epoch, float(told.max_epochs)
+    epoch, last = progress.epoch, float(progress.max_epochs)
     if name == "Cosine":
         warm_up, floor = values["warm_up"], values["floor"]
         if epoch < warm_up:
@@ -323,10 +323,10 @@ def factor_of(name, values, told):
         return half_cosine(1, values["end"], (part - rise) / (1 - rise) if rise < 1 else 1)
     base, exponent = {
         "Constant": lambda: (1, 1),
-        "Adaptive": lambda: (5, -float(told.stalls)),
+        "Adaptive": lambda: (5, -float(progress.stalls)),
         "Step": lambda: (values["rate"], epoch // values["every"]),
         "Exponential": lambda: (values["rate"], epoch),
-        "InvScaling": lambda: (float(told.samples_seen) + 1, -values["power_t"]),
+        "InvScaling": lambda: (float(progress.samples_seen) + 1, -values["power_t"]),
     }[name]()
     try:
         return float(base) ** float(exponent)

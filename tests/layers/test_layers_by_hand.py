@@ -1,4 +1,4 @@
-"""Layers called without a network: arrays that do not fit are refused, where kernels would read past them."""
+"""Layers called without a network: arrays that do not fit are refused before kernels could read past them."""
 
 import numpy as np
 import pytest

@@ -64,7 +64,7 @@ NORMS = (
     Doubled(),
     Dense(3),
 )
-# through Winograd's transform in float32, with pools of both kinds behind it
+# through Winograd's transform in float32, with pools of both kinds after it
 WIDE = (
     Conv2D(16, 1),
     Conv2D(20),
@@ -122,7 +122,7 @@ def test_batch_norms_go_into_the_layers_before_them():
 
     network = trained(NORMS, (8, 7, 2), np.float64)
     assert norms(network.layers) == 8
-    assert norms(CompiledNetwork(network, 1)._layers) == 2  # behind the input and behind a pool
+    assert norms(CompiledNetwork(network, 1)._layers) == 2  # after the input and after a pool
 
 
 def test_large_data_go_through_in_batches():

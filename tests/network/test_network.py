@@ -128,18 +128,18 @@ COPIES = {
 @pytest.mark.parametrize("way", COPIES)
 def test_a_copy_trains_as_the_original_does(way):
     network = train(net(MIXED))
-    twin = COPIES[way](network)
-    np.testing.assert_array_equal(twin.buffer, network.buffer)
+    copied = COPIES[way](network)
+    np.testing.assert_array_equal(copied.buffer, network.buffer)
     kept = network.buffer.copy(), network.state_buffer.copy()
-    train(twin)
-    assert not np.array_equal(twin.buffer, network.buffer)
+    train(copied)
+    assert not np.array_equal(copied.buffer, network.buffer)
     np.testing.assert_array_equal(network.buffer, kept[0])
     np.testing.assert_array_equal(network.state_buffer, kept[1])
     train(network)
-    np.testing.assert_array_equal(twin.buffer, network.buffer)
-    np.testing.assert_array_equal(twin.state_buffer, network.state_buffer)
-    assert np.shares_memory(twin.parameters["conv2d_1.kernel"], twin.buffer)
-    np.testing.assert_array_equal(outputs(twin, X), outputs(network, X))
+    np.testing.assert_array_equal(copied.buffer, network.buffer)
+    np.testing.assert_array_equal(copied.state_buffer, network.state_buffer)
+    assert np.shares_memory(copied.parameters["conv2d_1.kernel"], copied.buffer)
+    np.testing.assert_array_equal(outputs(copied, X), outputs(network, X))
 
 
 def test_a_pickle_holds_values_and_flat_buffers():
@@ -155,18 +155,18 @@ def test_a_pickle_holds_values_and_flat_buffers():
 def test_buffers_that_cannot_be_written_are_copied_at_the_first_step(how, tmp_path):
     network = net(MIXED)
     if how == "read-only":
-        twin = copy.deepcopy(network)
-        for array in (twin.buffer, twin.state_buffer):
+        copied = copy.deepcopy(network)
+        for array in (copied.buffer, copied.state_buffer):
             array.flags.writeable = False
     else:
         joblib.dump(network, tmp_path / "net.joblib")
-        twin = joblib.load(tmp_path / "net.joblib", mmap_mode="r")
-    assert not twin.buffer.flags.writeable
-    np.testing.assert_array_equal(outputs(twin, X), outputs(network, X))
+        copied = joblib.load(tmp_path / "net.joblib", mmap_mode="r")
+    assert not copied.buffer.flags.writeable
+    np.testing.assert_array_equal(outputs(copied, X), outputs(network, X))
     train(network)
-    train(twin)
-    np.testing.assert_array_equal(twin.buffer, network.buffer)
-    np.testing.assert_array_equal(twin.state_buffer, network.state_buffer)
+    train(copied)
+    np.testing.assert_array_equal(copied.buffer, network.buffer)
+    np.testing.assert_array_equal(copied.state_buffer, network.state_buffer)
 
 
 @pytest.mark.parametrize("version", [FORMAT_VERSION + 1, None, "1"])
@@ -311,7 +311,7 @@ def test_nothing_is_allocated_after_the_first_batch(layers):
     loop.run(1)
     memory = loop._memory
     spaces = (memory.kept, *memory.turns)
-    loop.run(1)  # where one piece did not suffice, they are joined now
+    loop.run(1)  # if one piece did not suffice, the pieces are joined now
     sizes = [[piece.size for piece in space._pieces] for space in spaces]
     before = [[piece.__array_interface__["data"][0] for piece in space._pieces] for space in spaces]
     assert all(len(pieces) <= 1 for pieces in sizes)

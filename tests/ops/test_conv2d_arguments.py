@@ -76,7 +76,7 @@ REFUSED = [
 
 
 def opens_with_its_name(caught, operation):
-    """Whether the message begins with the function's name; those about padding and threads have none."""
+    """Check that the message begins with the function's name; those about padding and threads have none."""
     assert str(caught.value).startswith((f"{operation}: ", "padding must be ", "n_threads must "))
 
 

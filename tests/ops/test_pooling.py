@@ -33,7 +33,7 @@ def spelt_out(shape, size, stride, padding, dilation=1):
 
 
 def legal(shape, size, stride, padding, dilation):
-    """Whether each window fits and meets the image: anything else is refused, see below."""
+    """Return whether each window fits and meets the image; anything else is refused, see below."""
     size, stride, padding, dilation = spelt_out(shape, size, stride, padding, dilation)
     for n, k, s, p, d in zip(shape[1:3], size, stride, padding, dilation, strict=True):
         reach = d * (k - 1) + 1

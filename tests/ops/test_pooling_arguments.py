@@ -35,7 +35,7 @@ def test_any_memory_layout(dtype):
 
 
 def test_kernel_gets_aligned_places(monkeypatch):
-    """Numbers at odd addresses are undefined in C, even where the processor reads them."""
+    """Numbers at odd addresses are undefined in C, even if the processor reads them."""
     kernel, aligned = max_pool.argmax_scatter, []
 
     def watched(dy, places, dx, n_threads):

@@ -57,7 +57,7 @@ def fuzz(*names, weight=1, **strategies):
 
 
 def outcome(call, faults=(), impossible=False):
-    """What a call returns; None where it refused, as it had to.
+    """Return what a call returns; None if it refused, as it had to.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ def outcome(call, faults=(), impossible=False):
             return None
         except (TypeError, ValueError) as error:
             said = str(error)
-            told = any(all(word in said for word in fault) for fault in faults)
+            explained = any(all(word in said for word in fault) for fault in faults)
             too_large = impossible and "too large" in said
-            if not (told or too_large):
+            if not (explained or too_large):
                 raise AssertionError(f"refused with {said!r}; illegal is {list(faults) or 'nothing'}") from error
             return None
     assert not faults, f"accepted, though illegal: {faults}"

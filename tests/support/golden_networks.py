@@ -52,7 +52,7 @@ def costs(stack, input_shape):
 
 
 def field(*steps):
-    """Receptive field behind (kernel, stride) steps, measured: the pixels that get a gradient."""
+    """Return the receptive field after (kernel, stride) steps, measured: the pixels that get a gradient."""
     size = 1
     for k, s in reversed(steps):
         size = (size - 1) * s + k

@@ -46,7 +46,7 @@ def fenced(pages):
 
 
 def pieces(arrays):
-    """(first byte, byte behind the last, arrays) of each piece of memory; arrays that share some go together."""
+    """Return (first byte, byte after the last, arrays) of each piece of memory that some arrays share."""
     found = []
     for array in sorted(arrays, key=lambda a: a.ctypes.data):
         first = array.ctypes.data

@@ -48,7 +48,7 @@ def fit(clf):
 
 
 def interrupted_after(seconds, again, clf):
-    """Whether a signal came before fit returned; a second one follows after `again` seconds, unless that is 0."""
+    """Return whether a signal came before fit returned; a second one follows after `again` seconds if not 0."""
     moments, came = [again, 0], []
 
     def handler(*_):

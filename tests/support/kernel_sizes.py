@@ -142,7 +142,7 @@ def convolutions():
 
 
 def cases():
-    """(function, its arguments behind type and threads)."""
+    """Yield (function, its arguments after type and threads)."""
     yield from ((convolution, arguments) for arguments in convolutions())
     for n in SIZES:
         yield pools, (n,)

@@ -1,6 +1,6 @@
 """The report of `make mutants`: reads `mutmut results --all true`, prints the survivors and each module's share.
 
-It fails where a module, or all together, has ten per cent or more; docs/evidence/mutants.md lists those that
+It fails if a module, or all of them together, has ten per cent or more; docs/evidence/mutants.md lists those that
 change nothing.
 """
 

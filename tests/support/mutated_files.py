@@ -2,7 +2,7 @@
 
     python tests/support/mutated_files.py FILES
 
-Every second file gets its checksum made right again, so that the checks behind it have to hold. A file whose
+Every second file gets its checksum made right again, so that the checks after it have to hold. A file whose
 checksum is wrong may never load; no file may raise anything but ModelFileError or PluginError, or take long.
 """
 

@@ -159,14 +159,14 @@ from pyconvx import Checkpoint, CheckpointError
 X, y = images()
 folder = sys.argv[1]
 path = os.path.join(folder, "fit")
-def told(**parameters):
+def fit_and_warnings(**parameters):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         clf = quick(**parameters).fit(X, y)
     return clf, [str(w.message) for w in caught if w.category is RuntimeWarning]
 """
 FULL = """
-clf, warned = told(filters=(40,), max_iter=3, checkpoint=Checkpoint(path))
+clf, warned = fit_and_warnings(filters=(40,), max_iter=3, checkpoint=Checkpoint(path))
 assert len(warned) == 3 and all("No space left on device" in text for text in warned), warned
 assert weights_of(clf) == weights_of(fitted(X, y, filters=(40,), max_iter=3))
 older = pyconvx.load(path)
@@ -181,12 +181,12 @@ else:
 assert os.listdir(folder) == ["fit"]
 # with free space again the same fit continues, to the same result
 subprocess.run(["mount", "-o", "remount,size=4m", folder], check=True)
-resumed, warned = told(filters=(40,), max_iter=3, checkpoint=Checkpoint(path), resume=True)
+resumed, warned = fit_and_warnings(filters=(40,), max_iter=3, checkpoint=Checkpoint(path), resume=True)
 assert not warned and weights_of(resumed) == weights_of(clf)
 print("done")
 """
 READ_ONLY = """
-clf, warned = told(checkpoint=Checkpoint(path))
+clf, warned = fit_and_warnings(checkpoint=Checkpoint(path))
 assert not warned
 before = open(path, "rb").read()
 subprocess.run(["mount", "-o", "remount,ro", folder], check=True)

@@ -1,6 +1,6 @@
-"""Every worked example of the golden file, where it is at hand, and a dozen corrected ones in any case.
+"""Every worked example of the golden file, if it is at hand, and a dozen corrected ones in any case.
 
-The dozen are those where a printed value, formula or algorithm is wrong; they stand here in full.
+The dozen are those in which a printed value, formula or algorithm is wrong; they stand here in full.
 """
 
 import golden

@@ -86,7 +86,7 @@ for _ in range(10):
 stop.set()
 thread.join()
 """
-# a fork within a parallel loop, where OpenMP cannot end its threads: the child uses one thread
+# a fork within a parallel loop, in which OpenMP cannot end its threads: the child uses one thread
 WITHIN = """
 import ctypes
 from pathlib import Path

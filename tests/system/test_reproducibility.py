@@ -303,9 +303,9 @@ def test_every_promise_has_a_test():
     for path in TESTS.rglob("test_*.py"):
         functions = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
         tests += [ast.get_docstring(f) or "" for f in functions if f.name.startswith("test_")]
-    told = {" ".join(text.split()) for text in tests}
+    tested = {" ".join(text.split()) for text in tests}
     assert len(promises()) > 10
-    assert [promise for promise in promises() if promise not in told] == []
+    assert [promise for promise in promises() if promise not in tested] == []
 
 
 def test_import_leaves_subnormals_alone():

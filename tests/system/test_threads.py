@@ -75,9 +75,9 @@ def test_search_workers_start_no_more_threads_than_their_share():
     """Two workers on two processors train on one thread each; with n_jobs they use that number."""
     cpus = joblib.cpu_count()
     for n_jobs, expected in ((None, max(1, cpus // 2)), (3, 3)):
-        told = joblib.Parallel(2)(joblib.delayed(_threads_of_a_fit)(n_jobs) for _ in range(4))
-        assert {started for started, _ in told} <= {expected - 1, 0}
-        assert {limit for _, limit in told} == {max(1, cpus // 2)}
+        counts = joblib.Parallel(2)(joblib.delayed(_threads_of_a_fit)(n_jobs) for _ in range(4))
+        assert {started for started, _ in counts} <= {expected - 1, 0}
+        assert {limit for _, limit in counts} == {max(1, cpus // 2)}
 
 
 def _threads_of_a_fit(n_jobs):

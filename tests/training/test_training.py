@@ -354,10 +354,10 @@ def test_a_constant_rate_ends_at_the_first_stall():
 
 
 def test_a_callback_may_stop():
-    told = []
+    epochs = []
     loop = trainer(net(), X, Y)
-    assert loop.run(5, None, lambda epoch: told.append(epoch.number) or len(told) == 3) == (3, True)
-    assert told == [1, 2, 3]
+    assert loop.run(5, None, lambda epoch: epochs.append(epoch.number) or len(epochs) == 3) == (3, True)
+    assert epochs == [1, 2, 3]
 
 
 def test_order_depends_on_seed_and_epoch():
