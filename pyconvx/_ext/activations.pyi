@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from pyconvx._core.types import Array
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
 
 LEVEL: str
 TAG: str

@@ -1,6 +1,11 @@
 """Types of softmax and its logarithm; see softmax.pyx for the formulas. Arrays of shape (N, K), of one dtype."""
 
-from pyconvx._core.types import FloatArray
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating[Any]]
 
 LEVEL: str
 

@@ -44,9 +44,9 @@ class Family:
         return importlib.import_module(self.group).registry
 
     @property
-    def check(self) -> Any:
-        """The function of `pyconvx.testing` that checks a plugin of this family."""
-        return getattr(importlib.import_module("pyconvx.testing"), f"check_{self.kind}")
+    def check_name(self) -> str:
+        """Name of the function of `pyconvx.testing` that checks a plugin of this family."""
+        return f"check_{self.kind}"
 
 
 FAMILIES = {

@@ -3,10 +3,11 @@
 import argparse
 import sys
 
+from pyconvx import testing
 from pyconvx.exceptions import PluginError
 from pyconvx.registry.families import FAMILIES
 
-CHECKS = {family.kind: family.check for family in FAMILIES.values()}
+CHECKS = {family.kind: getattr(testing, family.check_name) for family in FAMILIES.values()}
 
 
 def main(arguments: list[str] | None = None) -> int:
