@@ -121,8 +121,8 @@ def backward(
             backward_part(a, &v[0], &dy[0], &dx[0], n, t, threads)
 
 
-cdef void add_part(const real *x, const real *y, real *out, real *activated, const pyconvx_activation *a, Py_ssize_t n,
-                   Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
+cdef void add_part(const real *x, const real *y, real *out, real *activated, const pyconvx_activation *a,
+                   Py_ssize_t n, Py_ssize_t t, Py_ssize_t parts) noexcept nogil:
     cdef Py_ssize_t chunks = (n + ACTIVATION_CHUNK - 1) // ACTIVATION_CHUNK, i, j, start, size
     for i in range(chunks * t // parts, chunks * (t + 1) // parts):
         start = i * ACTIVATION_CHUNK

@@ -117,7 +117,8 @@ cdef class AvgPool:
     def __cinit__(self, input_shape, window, bint include_pad, Py_ssize_t itemsize, Py_ssize_t n_threads):
         """Plan for x of shape (N, H, W, C)."""
         cdef PoolMap m = pool_map(input_shape, window)
-        self.map, self.include_pad, self.n_threads, self.single = m, include_pad, n_threads, itemsize == sizeof(float)
+        self.map, self.include_pad, self.n_threads = m, include_pad, n_threads
+        self.single = itemsize == sizeof(float)
         self.one_window = covers(&m.h) and covers(&m.w)
         self.x = array_spec(b"x", itemsize, False, m.N, m.h.size, m.w.size, m.C)
         self.dx = array_spec(b"dx", itemsize, True, m.N, m.h.size, m.w.size, m.C)

@@ -119,7 +119,8 @@ cdef class MaxPool:
         """Plan for x of shape (N, H, W, C); taps are numbered in bytes (1) or int32 (4)."""
         cdef PoolMap m = pool_map(input_shape, window)
         cdef Py_ssize_t OH = m.h.windows, OW = m.w.windows
-        self.map, self.n_threads, self.single, self.bytes = m, n_threads, itemsize == sizeof(float), tap_itemsize == 1
+        self.map, self.n_threads = m, n_threads
+        self.single, self.bytes = itemsize == sizeof(float), tap_itemsize == 1
         self.x = array_spec(b"x", itemsize, False, m.N, m.h.size, m.w.size, m.C)
         self.dx = array_spec(b"dx", itemsize, True, m.N, m.h.size, m.w.size, m.C)
         self.y = array_spec(b"y", itemsize, True, m.N, OH, OW, m.C)
