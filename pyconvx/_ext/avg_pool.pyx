@@ -3,6 +3,7 @@
 As in max_pool.pyx, a window over all its channels is one C call, and each window must have a tap inside the map.
 """
 
+cimport cython
 from cython.parallel cimport prange
 from libc.string cimport memset
 
@@ -97,6 +98,7 @@ cdef inline bint covers(const Axis *a) noexcept nogil:
     return a.windows == 1 and a.kernel == a.size and a.before == 0 and a.after == 0
 
 
+@cython.nonecheck(False)   # a check of self, which is never None, would jump out of a parallel loop
 cdef class AvgPool:
     """An average pool, planned for batches of one shape: the mean of each window's cells in the map.
 

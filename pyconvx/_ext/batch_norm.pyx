@@ -4,6 +4,7 @@ Sums are in double and run through at most 16 blocks of consecutive samples that
 for any number of threads.
 """
 
+cimport cython
 from cython.parallel cimport prange
 
 from pyconvx._ext.common.activation cimport functions_in, pyconvx_activation
@@ -89,6 +90,7 @@ cdef void gradient_of_x(const real *x, const real *dy, const real *factors, real
         norm_gradient_double(x + i, dy + i, factors, dx + i, n, C)
 
 
+@cython.nonecheck(False)   # a check of self, which is never None, would jump out of a parallel loop
 cdef class BatchNorm:
     """Batch normalisation, planned for batches of one shape.
 

@@ -5,6 +5,7 @@ samples, output rows and windows. A plan checks its arrays, not its window: each
 map. OH and OW count windows; a tap's number is kh * KW + kw.
 """
 
+cimport cython
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memset
@@ -99,6 +100,7 @@ cdef void places_part(const PoolMap *m, const tap *winner, int64_t *argmax, Py_s
                 argmax[c] = start + row * next_row + winner[c] * m.w.dilation
 
 
+@cython.nonecheck(False)   # a check of self, which is never None, would jump out of a parallel loop
 cdef class MaxPool:
     """A max pool, planned for batches of one shape.
 
