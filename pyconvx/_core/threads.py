@@ -6,6 +6,9 @@ Every count is checked here before OpenMP gets it, which ends the process on -1 
 import functools
 import operator
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import joblib
 import numpy as np
@@ -24,8 +27,35 @@ ONE_THREAD = {
     "numbers": 16_384,  # of an elementwise loop; the kernels of activations have it too (_ext/tuning.h)
 }
 
+# Trainings at the same time, as in a search with joblib's threads, would each start a thread per processor.
+_trainings = 0
+_changing = threading.Lock()
+
+
+def _in_child() -> None:
+    """Begin anew in a forked process: the trainings of its parent do not run there."""
+    global _trainings, _changing
+    _trainings, _changing = 0, threading.Lock()
+    cpu.in_child()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=cpu.before_fork, after_in_child=cpu.in_child)
+    os.register_at_fork(before=cpu.before_fork, after_in_child=_in_child)
+
+
+@contextmanager
+def one_more_training() -> Iterator[None]:
+    """Share the processors with the other trainings of this process, as long as the context lasts."""
+    global _trainings
+    with _changing:
+        _trainings += 1
+    process = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() == process:  # a forked process that leaves its parent's training has not counted it
+            with _changing:
+                _trainings -= 1
 
 
 @functools.cache
@@ -48,8 +78,8 @@ def resolve_threads(n_threads: int | None, *, name: str = "n_threads") -> int:
     ----------
     n_threads : int or None
         None means OpenMP's own limit at the time of the call (set by ``OMP_NUM_THREADS``, threadpoolctl or
-        a worker process), but not more than the processors of this process. -1 means all of those, -2 all
-        but one, and so on. A positive count is used as it is, up to 64.
+        a worker process), but not more than the processors of this process, which trainings at the same time
+        share. -1 means all of those, -2 all but one, and so on. A positive count is used as it is, up to 64.
     name : str
         The parameter's name, for the message.
 
@@ -63,7 +93,7 @@ def resolve_threads(n_threads: int | None, *, name: str = "n_threads") -> int:
     if type(n_threads) is int and 0 < n_threads <= MAX_THREADS:  # the quick way, for every step
         return n_threads
     if n_threads is None:
-        return max(1, min(cpu.max_threads(), available_cpus(), MAX_THREADS))
+        return max(1, min(cpu.max_threads(), available_cpus(), MAX_THREADS) // max(1, _trainings))
     if isinstance(n_threads, (bool, np.bool_)):
         raise TypeError(f"{name} must be an int or None, got {n_threads!r}")
     try:

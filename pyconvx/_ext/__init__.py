@@ -40,7 +40,7 @@ AVAILABLE = tuple(name for name in LEVELS[: LEVELS.index(cpu.level()) + 1] if (_
 
 
 def _choose() -> str:
-    """The level to import, before any module that holds its instructions is touched."""
+    """Return the level to import, before any module that holds its instructions is touched."""
     wanted = os.environ.get("PYCONVX_ISA") or AVAILABLE[-1]
     if wanted not in LEVELS:
         raise ImportError(f"PYCONVX_ISA={wanted!r} is no level; the levels are {', '.join(LEVELS)}")

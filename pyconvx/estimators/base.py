@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from pyconvx._core.threads import one_more_training
 from pyconvx._core.types import Array
 from pyconvx.estimators import samples
 from pyconvx.estimators.callbacks import CallbackSupportMixin, with_callbacks
@@ -73,7 +74,8 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
         self._check_parameters()
         check_together(X_val, y_val, sample_weight_val)
         going_on = self.warm_start and hasattr(self, "network_")
-        with ExitStack() as locks:
+        with ExitStack() as held:
+            held.enter_context(one_more_training())
             with self._unchanged_on_error():
                 data, targets = self._training_data(X, y, sample_weight, going_on)
                 dtype = self._dtype(data.X, going_on)
@@ -82,7 +84,7 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
                 if self.checkpoint is not None:
                     start = self.network_.buffer if going_on else np.empty(0)
                     data_of_fit = fingerprint_of(self, (data.X, data.y, data.weights, start), validation)
-                    saver = locks.enter_context(CheckpointWriter(self.checkpoint, data_of_fit))
+                    saver = held.enter_context(CheckpointWriter(self.checkpoint, data_of_fit))
                 resumed = saver is not None and self.resume and saver.resume(self, targets)
                 self._begin(data.X, targets, new=not (going_on or resumed))
                 done = 0 if saver is None else saver.done
@@ -95,15 +97,16 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it cannot hold rows out")
         first = not hasattr(self, "network_")
-        with self._unchanged_on_error():
-            X, y = self._check_data(X, y, reset=first)
-            if targets is None:
-                targets = self._target_type.learn(y) if first else self._target_type.of(self)
-            encoded = targets.encode(y, self._dtype(X, not first))
-            data = Examples(X, y, encoded, targets.weights(self, sample_weight, y))
-            self._begin(X, targets, new=first)
-            trainer, _ = self._prepared(data, targets, None, 0 if first else self.n_iter_)
-        self._train(trainer, None, data, None)
+        with one_more_training():
+            with self._unchanged_on_error():
+                X, y = self._check_data(X, y, reset=first)
+                if targets is None:
+                    targets = self._target_type.learn(y) if first else self._target_type.of(self)
+                encoded = targets.encode(y, self._dtype(X, not first))
+                data = Examples(X, y, encoded, targets.weights(self, sample_weight, y))
+                self._begin(X, targets, new=first)
+                trainer, _ = self._prepared(data, targets, None, 0 if first else self.n_iter_)
+            self._train(trainer, None, data, None)
         return self
 
     def _dtype(self, X: Array, going_on: bool) -> np.dtype[Any]:

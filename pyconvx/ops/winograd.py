@@ -14,7 +14,7 @@ _AXIS = (3, 1, 1)  # taps, stride, dilation
 
 
 def suits(window: Window, channels: int, filters: int, groups: int, itemsize: int) -> bool:
-    """Whether Winograd's way is taken: float32, 3x3 taps, stride 1, many channels, products to save.
+    """Return whether Winograd's way is taken: float32, 3x3 taps, stride 1, many channels, products to save.
 
     The shape of one sample decides, never the number of samples, so that a sample's result does not depend on its
     batch.

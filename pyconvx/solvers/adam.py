@@ -55,11 +55,11 @@ class Adam(BaseEstimator):
         rate = float(learning_rate) * math.sqrt(1.0 - beta_2**t) / (1.0 - beta_1**t)
         solver_steps.adam(
             parameters, gradients, slots[0], slots[1], rate, (self.beta_1, self.beta_2, self.epsilon),
-            (self._kept(learning_rate), n_weights), threads,
+            (self._kept_by_decay(learning_rate), n_weights), threads,
         )  # fmt: skip
 
-    def _kept(self, learning_rate: float) -> float:
-        """What weight decay leaves of the weights in one step."""
+    def _kept_by_decay(self, learning_rate: float) -> float:
+        """Return the factor that weight decay leaves of the weights in one step."""
         return 1.0
 
 
@@ -77,6 +77,7 @@ class AdamW(Adam):
 
     weight_decay: float = 0.01
 
-    def _kept(self, learning_rate: float) -> float:
+    def _kept_by_decay(self, learning_rate: float) -> float:
+        """Return ``1 - rate * weight_decay``."""
         check_real(weight_decay=self.weight_decay, least=0)
         return 1.0 - float(learning_rate) * float(self.weight_decay)

@@ -87,7 +87,7 @@ def _evaluate(loss: Any, who: str, outputs: Array, weights: Array) -> tuple[floa
 
 
 def _check_weights(loss: Any, who: str) -> None:
-    """The value is the sum of weight times the row's own loss."""
+    """Check that the value is the sum of weight times the row's own loss."""
     value, gradient = _evaluate(loss, who, _outputs(), _weights())
     rows = [_evaluate(loss, who, _outputs(), unit)[0] for unit in np.eye(ROWS)]
     expected = float(_weights() @ np.array(rows))
@@ -97,7 +97,7 @@ def _check_weights(loss: Any, who: str) -> None:
 
 
 def _check_gradient(loss: Any, who: str) -> None:
-    """The gradient is that of central differences."""
+    """Check that the gradient is that of central differences."""
     outputs = _outputs()
 
     def value(x: Array) -> float:
@@ -111,7 +111,7 @@ def _check_gradient(loss: Any, who: str) -> None:
 
 
 def _check_predictions(loss: Any, who: str, outputs: Array) -> None:
-    """Predictions look like the outputs and are finite; of classes they are probabilities."""
+    """Check that predictions look like the outputs and are finite, and those of classes probabilities."""
     predictions = call_pure(who, "predictions", loss.predictions, outputs)
     check_array(who, "predictions", predictions, outputs)
     expect(bool(np.isfinite(predictions).all()), who, "predictions are NaN or infinite")

@@ -57,7 +57,7 @@ class ArraySource:
         gather(rows, index, out.reshape(len(out), -1), self.scale, resolve_threads(n_threads))
 
     def _ordered(self, index: npt.NDArray[np.int64], dtype: npt.DTypeLike) -> Array:
-        """The rows copied into channels-last order, in a dtype that the kernel reads."""
+        """Return the rows, copied into channels-last order, in a dtype that the kernel reads."""
         *space, C = self.shape
         outside = np.flatnonzero((index < 0) | (index >= len(self)))
         if len(outside):

@@ -1,6 +1,7 @@
 """How thread counts are resolved; tests/system/test_threads.py tests what they do."""
 
 import os
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from pyconvx._core import threads as _threads
-from pyconvx._core.threads import MAX_THREADS, available_cpus, resolve_threads, threads_for
+from pyconvx._core.threads import MAX_THREADS, available_cpus, one_more_training, resolve_threads, threads_for
 from pyconvx._ext import cpu
 
 
@@ -43,6 +44,35 @@ def test_machines_of_many_processors(monkeypatch):
     monkeypatch.setattr(_threads, "available_cpus", lambda: 1000)
     monkeypatch.setattr(_threads, "cpu", SimpleNamespace(max_threads=lambda: 1000))
     assert [resolve_threads(n) for n in (None, -1, -937, -938)] == [64, 64, 64, 63]
+
+
+def test_trainings_at_the_same_time_share_the_processors(monkeypatch):
+    monkeypatch.setattr(_threads, "available_cpus", lambda: 7)
+    monkeypatch.setattr(_threads, "cpu", SimpleNamespace(max_threads=lambda: 7))
+    seen = []
+    with one_more_training():
+        seen.append(resolve_threads(None))
+        with one_more_training(), one_more_training():
+            seen += [resolve_threads(None), resolve_threads(-1), resolve_threads(5)]
+        with ExitStack() as many:
+            for _ in range(9):
+                many.enter_context(one_more_training())
+            seen.append(resolve_threads(None))
+        seen.append(resolve_threads(None))
+    assert seen == [7, 2, 7, 5, 1, 7]
+
+
+def test_a_training_that_fails_gives_the_processors_back(monkeypatch):
+    monkeypatch.setattr(_threads, "available_cpus", lambda: 7)
+    monkeypatch.setattr(_threads, "cpu", SimpleNamespace(max_threads=lambda: 7))
+
+    def fails():
+        with one_more_training():
+            raise KeyError(resolve_threads(None))
+
+    with one_more_training(), pytest.raises(KeyError, match="3"):
+        fails()
+    assert resolve_threads(None) == 7
 
 
 @pytest.mark.parametrize("value", [True, np.True_, 2.0, "2"])

@@ -26,6 +26,7 @@ from pyconvx.filters import FilterBank
 from pyconvx.layers import Context, Conv2D, Epilogue
 from pyconvx.losses import CrossEntropy, Huber, SquaredError
 from pyconvx.network import CompiledNetwork, Network
+from pyconvx.schedules import Constant
 from pyconvx.solvers import SGD, Adam, AdamW, RMSprop
 from pyconvx.training import ArraySource
 
@@ -78,6 +79,33 @@ def test_search_workers_start_no_more_threads_than_their_share():
         counts = joblib.Parallel(2)(joblib.delayed(_threads_of_a_fit)(n_jobs) for _ in range(4))
         assert {started for started, _ in counts} <= {expected - 1, 0}
         assert {limit for _, limit in counts} == {max(1, cpus // 2)}
+
+
+class _Counting(Constant):
+    """A schedule that notes how many trainings run when it is asked."""
+
+    def factor(self, progress):
+        counts.append(_threads._trainings)
+        return super().factor(progress)
+
+
+counts = []
+
+
+def test_a_training_counts_for_as_long_as_it_runs():
+    counts.clear()
+    fitted(*images(), learning_rate=_Counting(), max_iter=1).partial_fit(*images())
+    assert set(counts) == {1}
+    assert _threads._trainings == 0
+
+
+def test_a_forked_process_counts_its_own_trainings():
+    with _threads.one_more_training():
+        child = os.fork()
+        if not child:
+            os._exit(_threads._trainings)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert _threads._trainings == 1
 
 
 def _threads_of_a_fit(n_jobs):

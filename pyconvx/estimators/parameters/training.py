@@ -175,8 +175,9 @@ class TrainingParameters(NetworkParameters):
         default=None,
         rule=None,  # `resolve_threads` has its own words
         kind="int or None",
-        text="Threads: None takes OpenMP's limit, -1 all processors, k exactly k. It never changes results. "
-        "Inside a parallel search leave it at None, so that the processes share the processors.",
+        text="Threads: None takes OpenMP's limit, -1 all processors, k exactly k, 64 at most. It never changes "
+        "results. Inside a parallel search leave it at None: then its processes, or its threads, share the "
+        "processors.",
     )
     checkpoint: Checkpoint | None = parameter(
         default=None,

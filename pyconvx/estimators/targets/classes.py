@@ -20,7 +20,7 @@ from pyconvx.losses import Loss
 
 
 def are_classes(value: Any) -> bool:
-    """Whether a value can be ``classes_``: labels are looked up by bisection, so sorted and distinct."""
+    """Return whether a value can be ``classes_``: labels are looked up by bisection, so sorted and distinct."""
     vector = isinstance(value, np.ndarray) and value.ndim == 1 and len(value) > 0
     return vector and np.array_equal(np.unique(value), value)
 

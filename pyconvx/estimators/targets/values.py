@@ -17,7 +17,7 @@ from pyconvx.losses import Loss
 
 
 def is_target_shape(value: Any) -> bool:
-    """Whether a value can be ``target_shape_``: () for one number per sample, (k,) for k of them."""
+    """Return whether a value can be ``target_shape_``: () for one number per sample, (k,) for k of them."""
     return type(value) is tuple and len(value) <= 1 and all(type(size) is int and size > 0 for size in value)
 
 
