@@ -4,6 +4,8 @@ Here they run on whole arrays; inside a convolution or dense layer the kernel ca
 contents of a capsule are described in pyconvx/include/pyconvx/activation.h.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

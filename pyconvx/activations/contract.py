@@ -4,6 +4,8 @@ Only attributes are looked at; whether values and gradients are right, ``pyconvx
 out.
 """
 
+from __future__ import annotations
+
 from typing import Any, Protocol, runtime_checkable
 
 from pyconvx._core.types import FloatArray

@@ -1,5 +1,7 @@
 """The adapter around activations of other packages; only their array methods run in it, not their capsules."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

@@ -4,6 +4,8 @@ They mix the numbers of a row, so they have no capsule and do not run inside oth
 +infinity becomes NaN.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

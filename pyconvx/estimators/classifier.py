@@ -3,6 +3,8 @@
 Parameters, defaults and attributes are those of MLPClassifier wherever both do the same thing.
 """
 
+from __future__ import annotations
+
 from typing import Any, ClassVar, Self
 
 import numpy as np

@@ -1,5 +1,7 @@
 """ImageScaler: StandardScaler for images, which scikit-learn's own refuses for their four axes."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -53,7 +55,7 @@ class ImageScaler(OneToOneFeatureMixin, TransformerMixin, SampleLayout):
         default=True, rule=rule.boolean, kind="bool", text="Whether to divide by the standard deviation."
     )
 
-    def fit(self, X: Any, y: Any = None) -> "ImageScaler":
+    def fit(self, X: Any, y: Any = None) -> ImageScaler:
         """Measure the channels.
 
         Parameters

@@ -1,5 +1,7 @@
 """A look into an estimator: the output of any of its layers, and the table of all of them."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
 from numbers import Integral

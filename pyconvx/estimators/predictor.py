@@ -1,5 +1,7 @@
 """A fitted estimator compiled for predicting again and again: no checks, no copies, no memory to allocate."""
 
+from __future__ import annotations
+
 import math
 import threading
 from typing import Any

@@ -3,6 +3,8 @@
 Parameters, defaults and attributes are those of MLPRegressor wherever both do the same thing.
 """
 
+from __future__ import annotations
+
 from typing import Any, ClassVar, Self
 
 from sklearn.base import RegressorMixin

@@ -1,5 +1,7 @@
 """One kernel on one image or many: cross-correlation of each channel separately."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

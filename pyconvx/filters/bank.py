@@ -1,5 +1,7 @@
 """FilterBank: classic kernels as a scikit-learn transformer; features for any classifier, without training."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any, Self

@@ -4,6 +4,8 @@ They are applied by cross-correlation, without a flip. Edge kernels sum to 0: a 
 of the output is the direction of the edge. The other kernels sum to 1 and preserve the brightness.
 """
 
+from __future__ import annotations
+
 import difflib
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,5 +1,7 @@
 """The contract of initializers, and their registry."""
 
+from __future__ import annotations
+
 from typing import Protocol
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Arrays of one value, for biases and norms. A trainable kernel that starts so would learn nothing."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

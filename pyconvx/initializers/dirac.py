@@ -1,5 +1,7 @@
 """A convolution that starts as the identity: each output is a copy of one input channel."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The adapter around initializers of other packages."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

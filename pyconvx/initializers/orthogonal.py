@@ -1,5 +1,7 @@
 """Weights whose filters are orthogonal to one another (Saxe et al. 2013, arXiv:1312.6120)."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

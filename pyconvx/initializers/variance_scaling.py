@@ -3,6 +3,8 @@
 All schemes are one formula, ``variance = scale / fan``; their names are at the end of this file.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Literal

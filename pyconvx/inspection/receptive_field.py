@@ -56,15 +56,15 @@ def receptive_fields(layers: Sequence[Layer], input_shape: Shape) -> list[Shape 
     Returns
     -------
     list of tuple or None
-        One entry per layer: the size along each axis, padding included. It is None from the first dense layer
-        on, where every cell depends on the whole input.
+        One entry per layer: the size along each axis, at most that of the input (a larger field reaches into
+        the padding). It is None from the first dense layer on, where every cell depends on the whole input.
     """
     shapes = [input_shape, *output_shapes(layers, input_shape)]
     fields: list[Shape | None] = []
     field: ReceptiveField | None = ReceptiveField.of_input(max(1, len(input_shape) - 1))
     for layer, shape in zip(layers, shapes, strict=False):
         field = None if field is None or isinstance(layer, Dense) else _after(layer, shape, field)
-        fields.append(None if field is None else field.size)
+        fields.append(None if field is None else tuple(map(min, field.size, input_shape)))
     return fields
 
 

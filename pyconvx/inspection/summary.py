@@ -1,5 +1,7 @@
 """The table of a network's layers: shapes, parameters, operations, receptive fields, memory."""
 
+from __future__ import annotations
+
 import html
 import math
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """An activation function as a layer."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +34,7 @@ class Activation(Layer):
 
     activation: Any = "relu"
 
-    def resolved(self) -> "Activation":
+    def resolved(self) -> Activation:
         """Return the layer with the activation itself in place of its name; PluginError if that is unknown.
 
         A network resolves its layers once, not at every step.

@@ -6,6 +6,8 @@ is safe. What else a layer can do, it says itself: be part of the layer before i
 part over (`takes`), absorb a batch norm that follows (`absorb`).
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Callable, Mapping
@@ -122,15 +124,15 @@ class Layer:
         """Count the multiply-adds of a forward pass of one sample, padding included."""
         return 0
 
-    def parts(self) -> tuple[tuple["Layer", ...], ...]:
+    def parts(self) -> tuple[tuple[Layer, ...], ...]:
         """Return the paths of layers that this one is made of, each beginning at its input."""
         return ()
 
-    def with_parts(self, parts: tuple[tuple["Layer", ...], ...]) -> "Layer":
+    def with_parts(self, parts: tuple[tuple[Layer, ...], ...]) -> Layer:
         """Return this layer with other layers on its paths."""
         raise NotImplementedError
 
-    def resolved(self) -> "Layer":
+    def resolved(self) -> Layer:
         """Return this layer with objects in place of names, as a network uses it."""
         return self
 
@@ -150,7 +152,7 @@ class Layer:
         """Return the affine map of each channel that this layer is in predictions; None if it is none."""
         return None
 
-    def absorb(self, params: Arrays, affine: Affine) -> tuple["Layer", dict[str, Array]] | None:
+    def absorb(self, params: Arrays, affine: Affine) -> tuple[Layer, dict[str, Array]] | None:
         """Return a layer and parameters that also apply an affine map to the outputs, or None."""
         return None
 
@@ -181,7 +183,9 @@ def has_capability(layer: Any, name: str) -> bool:
 def expect_flat(layer: Layer, shape: Shape) -> int:
     """Return the number of features, or raise an error that shows the layer."""
     if len(shape) != 1:
-        raise ValueError(f"{layer} expected flat samples, got shape {shape}: put Flatten() before it")
+        raise ValueError(
+            f"{type(layer).__name__} expected flat samples, got shape {shape}: put Flatten() before it"
+        )
     return shape[0]
 
 

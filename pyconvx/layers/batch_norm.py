@@ -1,5 +1,7 @@
 """Batch normalisation."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Any

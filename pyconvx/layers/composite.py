@@ -1,5 +1,7 @@
 """Layers that are made of other layers: paths that all begin at the input, and what joins their ends."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from pyconvx._core.types import FloatArray, Shape

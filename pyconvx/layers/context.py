@@ -5,6 +5,8 @@ runs each call at once, or notes it in a `Program`, which repeats the pass as of
 left to decide, and a run costs the calls alone.
 """
 
+from __future__ import annotations
+
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -143,21 +145,21 @@ class Context:
             self.program.constants[key] = make()
         return self.program.constants[key]
 
-    def within(self, name: str) -> "Context":
+    def within(self, name: str) -> Context:
         """Return this context for an inner layer of this name."""
         return self.below(f"{name}.")
 
-    def below(self, prefix: str) -> "Context":
+    def below(self, prefix: str) -> Context:
         """Return this context for layers whose names have one more prefix."""
         return self.at(self.scope + prefix, self.workspace, self.needs_dx)
 
-    def at(self, scope: str, workspace: Workspace, needs_dx: bool) -> "Context":
+    def at(self, scope: str, workspace: Workspace, needs_dx: bool) -> Context:
         """Return this context for another layer, as `dataclasses.replace` would, but several times as fast."""
         return Context(
             self.training, workspace, self.n_threads, needs_dx, self.randomness, self.states, scope, self.program,
         )  # fmt: skip
 
-    def unrecorded(self, workspace: Workspace) -> "Context":
+    def unrecorded(self, workspace: Workspace) -> Context:
         """Return this context with other memory; it runs calls at once."""
         return replace(self, workspace=workspace, program=None)
 

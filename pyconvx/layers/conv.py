@@ -1,5 +1,7 @@
 """Convolution over any number of axes; the arithmetic is `pyconvx.ops.convolution`."""
 
+from __future__ import annotations
+
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
@@ -162,10 +164,12 @@ def _window(layer: Conv, input_shape: Shape) -> Window:
     """Return the kernel's window, checked against the input."""
     expect_maps(layer, input_shape, layer.axes)
     if input_shape[-1] % layer.groups:
-        raise ValueError(f"{layer} expected channels divisible by {layer.groups}, got shape {input_shape}")
+        raise ValueError(
+            f"{type(layer).__name__} expected channels divisible by {layer.groups}, got shape {input_shape}"
+        )
     axes, (H, W, _) = layer.axes, as_image_shape(input_shape)
     return window(
-        str(layer), (H, W), as_image_sizes(layer.kernel_size, axes),
+        type(layer).__name__, (H, W), as_image_sizes(layer.kernel_size, axes),
         stride=as_image_sizes(layer.stride, axes), padding=as_image_padding(layer.padding, axes),
         dilation=as_image_sizes(layer.dilation, axes),
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """Fully connected layer."""
 
+from __future__ import annotations
+
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Depthwise convolution: a kernel of its own for every input channel."""
 
+from __future__ import annotations
+
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 

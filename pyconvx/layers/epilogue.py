@@ -1,5 +1,7 @@
 """What a layer can do inside the loops of the layer before it: a max pool, a compiled activation, or both."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +24,7 @@ class Epilogue:
     activation: Any = None
     pool: Any = None
 
-    def followed_by(self, other: "Epilogue") -> "Epilogue | None":
+    def followed_by(self, other: Epilogue) -> Epilogue | None:
         """Return one epilogue that does both, or None if that is impossible.
 
         A pool may come before an activation that never decreases: the maximum is the same, and there are

@@ -5,6 +5,8 @@ A layer that can be the epilogue of the one before it (`Layer.epilogue`) joins i
 runs on its own. A step does what its layers do one by one.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

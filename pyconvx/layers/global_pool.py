@@ -1,5 +1,7 @@
 """Pooling over whole maps, of any number of axes; the arithmetic is `pyconvx.ops.pooling`."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 from pyconvx._core.types import FloatArray, Shape

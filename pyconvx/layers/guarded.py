@@ -4,6 +4,8 @@ They get read-only views, so that a layer that writes its input fails there inst
 layers read again.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any, get_args
 

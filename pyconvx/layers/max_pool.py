@@ -1,5 +1,7 @@
 """Max pooling over any number of axes; the arithmetic is `pyconvx.ops.pooling`."""
 
+from __future__ import annotations
+
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 

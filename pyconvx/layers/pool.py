@@ -55,6 +55,6 @@ def _window(layer: Any, input_shape: Shape) -> Window:
     stride = None if layer.stride is None else as_image_sizes(layer.stride, axes)
     dilation = as_image_sizes(getattr(layer, "dilation", 1), axes)
     return pool_window(
-        str(layer), (1, *as_image_shape(input_shape)), as_image_sizes(layer.pool_size, axes), stride,
+        type(layer).__name__, (1, *as_image_shape(input_shape)), as_image_sizes(layer.pool_size, axes), stride,
         as_image_padding(layer.padding, axes), dilation, layer.ceil_mode,
     )  # fmt: skip

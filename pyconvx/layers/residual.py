@@ -1,5 +1,7 @@
 """A block with a skip path."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,7 +49,7 @@ class Residual(Composite):
         """Return the block and, if it has layers, the skip path."""
         return (self.layers, self.skip) if self.skip else (self.layers,)
 
-    def with_parts(self, parts: tuple[tuple[Layer, ...], ...]) -> "Residual":
+    def with_parts(self, parts: tuple[tuple[Layer, ...], ...]) -> Residual:
         """Return a block made of other layers."""
         return replace(self, layers=parts[0], skip=parts[1] if len(parts) > 1 else ())
 

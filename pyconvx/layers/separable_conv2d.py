@@ -1,5 +1,7 @@
 """Depthwise separable convolution: channels are filtered one by one, then mixed."""
 
+from __future__ import annotations
+
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 

@@ -4,6 +4,8 @@ The network and the layers that are made of layers share it. Names count per cla
 ``conv2d_2``; parameters carry the path, ``residual_1.conv2d_2.kernel``.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from collections import Counter

@@ -17,7 +17,7 @@ _KINDS = {1: "signals of shape (L, C)", 2: "images of shape (H, W, C)"}
 def expect_maps(layer: Layer, shape: Shape, axes: int) -> Shape:
     """Return the shape, or raise an error that shows the layer if the number of axes is wrong."""
     if len(shape) != axes + 1:
-        raise ValueError(f"{layer} expected {_KINDS[axes]}, got samples of shape {shape}")
+        raise ValueError(f"{type(layer).__name__} expected {_KINDS[axes]}, got samples of shape {shape}")
     return shape
 
 

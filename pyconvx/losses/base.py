@@ -1,5 +1,7 @@
 """What a loss is; this family's registry."""
 
+from __future__ import annotations
+
 from typing import Any, Protocol
 
 import numpy.typing as npt

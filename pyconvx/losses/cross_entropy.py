@@ -1,5 +1,7 @@
 """Softmax cross-entropy, from logits, for classes that exclude one another."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any, ClassVar
 

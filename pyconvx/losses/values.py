@@ -1,5 +1,7 @@
 """Losses of real numbers: squared error, and Huber's loss, which grows more slowly far from the target."""
 
+from __future__ import annotations
+
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """A network compiled for predicting: batch norm folded, kernels transformed, every array in place."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any

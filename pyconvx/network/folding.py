@@ -4,6 +4,8 @@ With running statistics a batch norm is an affine map of each channel (`Layer.af
 are sums of products takes such a map into its parameters (`Layer.absorb`).
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

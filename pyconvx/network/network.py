@@ -3,6 +3,8 @@
 It runs forward and backward, and knows nothing about losses, solvers, epochs or estimators.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -108,7 +110,7 @@ class Network:
         *,
         dtype: npt.DTypeLike,
         frozen: Collection[str] = (),
-    ) -> "Network":
+    ) -> Network:
         """Make a network with given parameters and running statistics, by full name; they are copied.
 
         Raises

@@ -4,6 +4,8 @@ Order in the buffer: weights, then biases and norms, then what is frozen. So wei
 and saving are each one pass over one array.
 """
 
+from __future__ import annotations
+
 import math
 import zlib
 from collections.abc import Collection, Mapping, Sequence

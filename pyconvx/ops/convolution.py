@@ -3,6 +3,8 @@
 `conv2d` and `conv2d_backward` check all their arguments and run a `pyconvx.ops.conv_plan.ConvPlan` once.
 """
 
+from __future__ import annotations
+
 import numpy as np
 import numpy.typing as npt
 

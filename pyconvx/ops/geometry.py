@@ -3,6 +3,8 @@
 Everything here is integers; no array is touched. `Window` is what the kernels get.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import NamedTuple
 

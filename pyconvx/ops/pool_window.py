@@ -1,5 +1,7 @@
 """The window of a pool, checked: every window sees at least one cell of the image."""
 
+from __future__ import annotations
+
 from pyconvx._core.types import Padding, Pair, Shape
 from pyconvx.ops.geometry import LARGEST, Window, WindowAxis, as_pair, window
 

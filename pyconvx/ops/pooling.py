@@ -4,6 +4,8 @@ Each channel is pooled on its own, and nothing is learnt. Arguments are checked 
 `pyconvx.ops.pool_plan`. Padding is not data: it cannot win a maximum and counts in a mean only if asked for.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np

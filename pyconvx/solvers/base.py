@@ -1,5 +1,7 @@
 """The contract of solvers, their registry, and the checks that all steps share."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar, Protocol
 
 import numpy.typing as npt

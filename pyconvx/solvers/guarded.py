@@ -1,5 +1,7 @@
 """The adapter around solvers of other packages."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

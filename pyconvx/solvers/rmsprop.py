@@ -1,5 +1,7 @@
 """RMSprop (Tieleman and Hinton 2012, lecture 6e of "Neural Networks for Machine Learning")."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any, ClassVar
 

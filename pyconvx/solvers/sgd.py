@@ -1,5 +1,7 @@
 """Stochastic gradient descent with momentum."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any, ClassVar
 

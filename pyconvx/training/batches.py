@@ -4,6 +4,8 @@ The whole array is never copied: any strides, byte order, memory map or channel 
 and is scaled by 1/255 as batches are drawn.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

@@ -107,6 +107,12 @@ def test_receptive_fields():
     assert receptive_fields((Conv2D(2), Flatten(), Dense(3), RELU), (9, 9, 1)) == [(3, 3), (3, 3), None, None]
 
 
+def test_receptive_fields_are_no_larger_than_the_input():
+    layers = (Conv2D(2, (3, 3)), Conv2D(2, (3, 3)), Conv2D(2, (2, 3)))
+    assert receptive_fields(layers, (6, 20, 1)) == [(3, 3), (5, 5), (6, 7)]
+    assert "14x14" not in str(CNNClassifier(filters=(8, 8, 8)).summary((8, 8), n_classes=3))
+
+
 def test_receptive_fields_of_signals():
     """A signal reaches the kernels as an image with one row; its field has one axis."""
     field = ReceptiveField.of_input(1)

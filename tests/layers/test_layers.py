@@ -35,6 +35,7 @@ from pyconvx.layers import (
     Residual,
     SeparableConv2D,
 )
+from pyconvx.layers.sequence import output_shapes
 from pyconvx.layers.space import as_image_sizes
 
 RELU = Activation("relu")
@@ -410,7 +411,7 @@ def test_shapes_that_do_not_fit(layer, shape, words):
 
 
 def test_groups_that_do_not_fit():
-    with pytest.raises(ValueError, match=r"groups=3.* expected channels divisible by 3, got shape \(6, 5, 4\)"):
+    with pytest.raises(ValueError, match=r"^Conv2D expected channels divisible by 3, got shape \(6, 5, 4\)"):
         Conv2D(3, groups=3).parameters((6, 5, 4))
 
 
@@ -427,3 +428,22 @@ def test_registry_is_what_pyproject_declares():
     assert {entry.name: entry.value for entry in installed} == ENTRIES
     for name, path in ENTRIES.items():
         assert layers.registry.get(name) is getattr(layers, path.rpartition(":")[2])
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Conv2D(3, 9), (6, 6, 1)),
+        (Conv2D(3, groups=3), (6, 6, 1)),
+        (DepthwiseConv2D(9), (6, 6, 1)),
+        (MaxPool2D(9), (6, 6, 1)),
+        (AvgPool2D(2), (36,)),
+        (Conv1D(3), (6, 6, 1)),
+        (Dense(3), (6, 6, 1)),
+    ],
+)
+def test_a_message_shows_a_layer_once(layer, shape):
+    with pytest.raises(ValueError, match="layer 0") as raised:
+        output_shapes((layer,), shape)
+    assert str(raised.value).count(str(layer)) == 1
+    assert "=" not in str(raised.value).partition("cannot take input")[2]

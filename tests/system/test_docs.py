@@ -9,6 +9,7 @@ import doctest
 import importlib
 import os
 import pkgutil
+import pydoc
 import re
 import subprocess
 import sys
@@ -143,6 +144,30 @@ def test_plugins_page_quotes_both_packages():
 def test_examples_of_docstrings(name):
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0
+
+
+NUMERIC = [
+    (package, name)
+    for package in (
+        "activations",
+        "estimators",
+        "filters",
+        "initializers",
+        "layers",
+        "losses",
+        "network",
+        "ops",
+        "solvers",
+    )
+    for name in importlib.import_module(f"pyconvx.{package}").__all__
+]
+
+
+@pytest.mark.parametrize(("package", "name"), NUMERIC)
+def test_help_names_types_instead_of_spelling_them_out(package, name):
+    text = pydoc.plain(pydoc.render_doc(getattr(importlib.import_module(f"pyconvx.{package}"), name)))
+    for spelled_out in ("numpy._typing", "numpy.dtype["):
+        assert spelled_out not in text
 
 
 def test_modules_are_found():
