@@ -20,6 +20,43 @@ def refuse_odd_array(name: str, value: object) -> None:
         raise TypeError(f"{name} is a numpy.matrix; pass numpy.asarray of it")
 
 
+def as_stack(name: str, value: Any) -> Any:
+    """Return what holds samples as one array: a list, or an object array, of arrays of one shape too.
+
+    Whatever is neither, such as a data frame, comes back as it is.
+
+    Raises
+    ------
+    ValueError
+        If the samples have several shapes.
+    """
+    refuse_odd_array(name, value)
+    if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1:
+        if not all(isinstance(sample, np.ndarray) for sample in value):
+            return value
+        value = list(value)
+    if not isinstance(value, (list, tuple)):
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        shapes = _shapes(value)
+        if len(shapes) < 2:
+            raise
+        raise ValueError(
+            f"{name} holds samples of {len(shapes)} shapes, such as {shapes[0]} and {shapes[1]}: bring them to "
+            "one shape first, by resizing, cropping or padding"
+        ) from error
+
+
+def _shapes(samples: Any) -> list[tuple[int, ...]]:
+    """Return the shapes that samples have, in the order of their first sample; of ragged ones it is unknown."""
+    try:
+        return list(dict.fromkeys(np.shape(sample) for sample in samples))
+    except (TypeError, ValueError):
+        return []
+
+
 def as_floats(where: str, name: str, value: npt.ArrayLike) -> FloatArray:
     """Return a C-contiguous, aligned array in native byte order; the value itself if it is one already.
 
@@ -28,8 +65,7 @@ def as_floats(where: str, name: str, value: npt.ArrayLike) -> FloatArray:
     TypeError
         If it is not an array of float32 or float64.
     """
-    refuse_odd_array(f"{where}: {name}", value)
-    array: npt.NDArray[Any] = np.asarray(value)
+    array: npt.NDArray[Any] = np.asarray(as_stack(f"{where}: {name}", value))
     if array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(f"{where}: {name} must be float32 or float64, got {array.dtype}")
     return np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])

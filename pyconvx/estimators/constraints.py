@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Callable, Mapping
-from numbers import Integral
+from numbers import Integral, Number
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +16,16 @@ from pyconvx.exceptions import PluginError
 from pyconvx.registry import Registry
 
 
+def _no_hint(value: Any) -> str:
+    return ""
+
+
 class Rule(NamedTuple):
-    """What a value must be: a test and its description."""
+    """What a value must be: a test, its description, and what else somebody who gave a value may have meant."""
 
     accepts: Callable[[Any], bool]
     text: str
+    hint: Callable[[Any], str] = _no_hint
 
 
 class ByAxes(NamedTuple):
@@ -83,7 +88,7 @@ def either(*rules: Rule) -> Rule:
     return Rule(lambda v: any(r.accepts(v) for r in rules), " or ".join(r.text for r in rules))
 
 
-def plugin(registry: Registry[Any], *others: str) -> Rule:
+def plugin(registry: Registry[Any], *others: str, hint: Callable[[Any], str] = _no_hint) -> Rule:
     """Accept a registered name, an object that keeps the family's contract, or one of some other words.
 
     An unknown name is a PluginError that lists what there is; the family says what an object lacks.
@@ -92,9 +97,11 @@ def plugin(registry: Registry[Any], *others: str) -> Rule:
     def accepts(value: Any) -> bool:
         if isinstance(value, str):
             return value in others or registry.get(value) is not None
+        if value is None or isinstance(value, (Number, np.bool_, list, tuple, dict, np.ndarray)):
+            return False  # nobody's plugin: which methods it lacks would say little
         return registry.resolve(value) is not None
 
-    return Rule(accepts, f"the name of one of pyconvx.{registry.group.partition('.')[2]}, or such an object")
+    return Rule(accepts, f"the name of one of pyconvx.{registry.group.partition('.')[2]}, or such an object", hint)
 
 
 def loss_for(kind: str) -> Rule:
@@ -102,6 +109,8 @@ def loss_for(kind: str) -> Rule:
     family = plugin(losses.registry)
 
     def accepts(value: Any) -> bool:
+        if not family.accepts(value):
+            return False
         compared = losses.base.target_kind(losses.registry.resolve(value))
         if compared != kind:
             raise ValueError(f"loss={value!r} compares outputs with {compared}, this estimator predicts {kind}")
@@ -124,4 +133,4 @@ def check_parameters(estimator: object, values: Mapping[str, Any], rules: Mappin
             kind = PluginError if isinstance(error, PluginError) else ValueError
             raise kind(f"{words} {error}") from error
         if not accepted:
-            raise ValueError(words)
+            raise ValueError(f"{words} {rule.hint(value)}".rstrip())

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pyconvx._core.arrays import refuse_odd_array
-from pyconvx._core.types import Array, FloatArray, Shape
+from pyconvx._core.arrays import as_stack
+from pyconvx._core.types import FloatArray, Shape
 from pyconvx.estimators.targets import Targets
 from pyconvx.network import CompiledNetwork
 from pyconvx.training import ArraySource
@@ -68,12 +68,12 @@ class CompiledPredictor:
         self._shapes = {input_shape, flat} | ({space} if flat[0] == math.prod(space) else set())
         self._lock = threading.Lock()
 
-    def __call__(self, X: Array) -> FloatArray:
+    def __call__(self, X: Any) -> FloatArray:
         """Return probabilities, of shape (n, n_classes), or numbers in the form of y, in the network's precision.
 
         Parameters
         ----------
-        X : ndarray of shape (n, *input_shape), (n, features), or without the axis of a single channel
+        X : array-like of shape (n, *input_shape), (n, features), or without the axis of a single channel
             uint8 if the estimator was fitted to uint8, otherwise numbers. Their values are not checked.
 
         Raises
@@ -83,9 +83,12 @@ class CompiledPredictor:
         TypeError
             For masked arrays and numpy.matrix.
         """
-        refuse_odd_array("X", X)
-        if not isinstance(X, np.ndarray) or X.shape[1:] not in self._shapes:
-            raise ValueError(f"expected an array of shape (n, {self.input_shape}), got {np.shape(X)}")
+        if type(X) is not np.ndarray:  # what is one already may hold what it will: values are not checked
+            X = np.asarray(as_stack("X", X))
+        if X.shape[1:] not in self._shapes:
+            missing = ": the axis of samples is missing, pass X[np.newaxis]" if X.shape in self._shapes else ""
+            sizes = ", ".join(map(str, self.input_shape))
+            raise ValueError(f"expected an array of shape (n, {sizes}), got {X.shape}{missing}")
         if X.dtype.kind not in "uif" or (X.dtype == np.uint8) != self._uint8:
             samples = "images" if len(self.input_shape) == 3 else "signals"
             kind = f"uint8 {samples}" if self._uint8 else "numbers other than uint8"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
-from pyconvx._core.arrays import refuse_odd_array
+from pyconvx._core.arrays import as_stack
 from pyconvx._core.types import Array, Shape
 
 _CHUNK = 1 << 22  # numbers that a finite check casts at a time
@@ -44,7 +44,10 @@ def check_samples(estimator: Any, X: Any, *, reset: bool) -> Array:
     ValueError
         For complex or non-finite numbers, dates, no samples, no features, too many axes.
     """
-    refuse_odd_array("X", X)
+    X = as_stack("X", X)
+    _refuse_text(X)
+    if not reset and hasattr(estimator, "input_shape_"):
+        _refuse_single(estimator, X)
     X = _as_array(estimator, X)
     if getattr(X, "ndim", 2) <= 2:
         array: Array = validate_data(estimator, X, reset=reset)
@@ -57,6 +60,34 @@ def check_samples(estimator: Any, X: Any, *, reset: bool) -> Array:
     if array.dtype.kind not in "biuf":
         raise ValueError(f"X must hold real numbers, got {array.dtype}")
     return array
+
+
+def _refuse_text(X: Any) -> None:
+    """Refuse names of files and other text, which scikit-learn would take for a vector."""
+    if isinstance(X, np.ndarray) and X.ndim < 2 and X.dtype.kind in "UST":
+        raise ValueError(f"X must hold numbers, got text, {X[:1] if X.ndim else X}: read files into arrays first")
+
+
+def _refuse_single(estimator: Any, X: Any) -> None:
+    """Refuse one sample instead of an array of them, unless its shape can be read as several."""
+    if not isinstance(X, np.ndarray):
+        return
+    expected, shape = estimator.input_shape_, X.shape
+    full = ordered(estimator, expected)
+    single = {full, expected[:-1]} if expected[-1] == 1 else {full}
+    flat = (math.prod(expected),)
+    legal = shape[1:] in single or shape[1:] == flat
+    if shape not in single | {flat} or legal:
+        return
+    what = noun(estimator).removesuffix("s")
+    if len(shape) == 1:
+        raise ValueError(
+            f"Expected 2D array, got 1D array instead, with the shape of a single {what}, {shape}. Reshape your "
+            "data with X.reshape(1, -1): the first axis must be samples"
+        )
+    raise ValueError(
+        f"X has the shape of a single {what}, {shape}, but the first axis must be samples: pass X[np.newaxis]"
+    )
 
 
 def _as_array(estimator: Any, X: Any) -> Array:

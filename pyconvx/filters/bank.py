@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from pyconvx._core.arrays import refuse_odd_array
+from pyconvx._core.arrays import as_stack
 from pyconvx._core.numbers import as_int
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import FloatArray, Padding
@@ -180,7 +180,7 @@ class FilterBank(TransformerMixin, BaseEstimator):
 
     def _images(self, X: npt.ArrayLike, *, reset: bool) -> FloatArray:
         """Return X as (n, H, W, C), checked against the fitted shape."""
-        refuse_odd_array("X", X)
+        X = as_stack("X", X)
         with np.errstate(over="ignore"):  # numbers too large for the cast become infinite, which is refused
             return self._checked(X, reset=reset)
 

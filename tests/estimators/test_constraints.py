@@ -83,7 +83,8 @@ def test_plugins():
     with pytest.raises(PluginError, match="unknown solver 'none'"):
         found.accepts("none")
     with pytest.raises(TypeError, match="needs a class attribute slots"):
-        found.accepts(3)
+        found.accepts(object())
+    assert not any(found.accepts(v) for v in (3, None, 0.1, np.True_, [], ("sgd",), {}, np.zeros(2)))
 
 
 def raises(error):
@@ -169,4 +170,5 @@ def test_losses_of_one_kind_of_targets():
     with pytest.raises(PluginError, match="unknown loss 'none'"):
         values.accepts("none")
     with pytest.raises(TypeError, match="value_and_gradient"):
-        values.accepts(3)
+        values.accepts(object())
+    assert not values.accepts(3)

@@ -31,6 +31,10 @@ def _legal_dtype(value: Any) -> bool:
         return False
 
 
+def _meant_as_none(value: Any) -> str:
+    return "Did you mean 'identity'?" if value is None else ""
+
+
 _WINDOW = rule.ByAxes(signals=rule.integer(1), images=rule.pair)
 _SIZES = rule.either(rule.integer(1), rule.sizes)
 
@@ -80,7 +84,7 @@ class NetworkParameters(SampleLayout):
     )
     activation: Any = parameter(
         default="relu",
-        rule=rule.plugin(activations.registry),
+        rule=rule.plugin(activations.registry, hint=_meant_as_none),
         kind="str or object",
         text="Function after each convolution and each hidden dense layer: a name of `pyconvx.activations` or "
         "of an installed plugin, or an object.",

@@ -19,6 +19,11 @@ def _legal_random_state(value: Any) -> bool:
         return False
 
 
+def _meant_as_rate(value: Any) -> str:
+    """Point from a number to the parameter that is one."""
+    return f"Did you mean learning_rate_init={value!r}?" if rule.real(0).accepts(value) else ""
+
+
 def _legal_scoring(value: Any) -> bool:
     if isinstance(value, str):
         return value == "loss" or value in get_scorer_names()
@@ -55,7 +60,7 @@ class TrainingParameters(NetworkParameters):
     )
     learning_rate: Any = parameter(
         default="constant",
-        rule=rule.plugin(schedules.registry),
+        rule=rule.plugin(schedules.registry, hint=_meant_as_rate),
         kind="str or object",
         text="The schedule of the learning rate, for any solver: a name of `pyconvx.schedules` or of an "
         'installed plugin, or an object. "cosine" and "one_cycle" spread over `max_iter` epochs and suit a '

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_array, check_consistent_length
 
-from pyconvx._core.arrays import refuse_odd_array
+from pyconvx._core.arrays import as_stack
 from pyconvx._core.types import Array, FloatArray, Shape
 from pyconvx.estimators.targets.base import Rows, Targets, require_y
 from pyconvx.losses import Loss
@@ -45,8 +45,9 @@ class RealTargets(Targets):
     def check(cls, estimator: object, X: Array, y: Any, name: str = "y") -> Array:
         """Return y as finite numbers of shape (n,) or (n, k), one row per row of X."""
         require_y(estimator, y)
-        refuse_odd_array(name, y)
-        values: Array = check_array(y, ensure_2d=False, dtype="numeric", estimator=estimator, input_name=name)
+        values: Array = check_array(
+            as_stack(name, y), ensure_2d=False, dtype="numeric", estimator=estimator, input_name=name
+        )
         if values.dtype.kind not in "biuf":
             raise ValueError(f"{name} must hold real numbers, got {values.dtype}")
         check_consistent_length(X, values)
