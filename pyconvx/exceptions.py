@@ -1,10 +1,10 @@
-"""The exceptions of pyconvx; every other bad value raises a plain ValueError or TypeError.
+"""The exceptions and warnings of pyconvx; every other bad value raises a plain ValueError or TypeError.
 
 All but CheckpointError, which is about the disk, are ValueErrors, so that code written for scikit-learn (such
 as ``error_score`` of a grid search) handles them like any other fit that failed.
 """
 
-__all__ = ["CheckpointError", "DivergenceError", "ModelFileError", "PluginError"]
+__all__ = ["CheckpointError", "DivergenceError", "ModelFileError", "PluginError", "TrainingWarning"]
 
 
 class PluginError(ValueError):
@@ -21,3 +21,7 @@ class ModelFileError(ValueError):
 
 class CheckpointError(OSError):
     """A checkpoint cannot be written, belongs to another fit, or is being written by another fit."""
+
+
+class TrainingWarning(UserWarning):
+    """Training does what its parameters say, but hardly what was meant, such as steps of length 0."""

@@ -88,8 +88,9 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
                 resumed = saver is not None and self.resume and saver.resume(self, targets)
                 self._begin(data.X, targets, new=not (going_on or resumed))
                 done = 0 if saver is None else saver.done
+                epochs = self._planned_epochs(done)
                 trainer, validation = self._prepared(data, targets, validation, done)
-            self._train(trainer, validation, data, self.max_iter, saver)
+            self._train(trainer, validation, data, epochs, saver)
         return self
 
     def _partial_fit(self, X: Any, y: Any, targets: Targets | None, sample_weight: Any) -> Self:
@@ -105,6 +106,7 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
                 encoded = targets.encode(y, self._dtype(X, not first))
                 data = Examples(X, y, encoded, targets.weights(self, sample_weight, y))
                 self._begin(X, targets, new=first)
+                self._planned_epochs(0)
                 trainer, _ = self._prepared(data, targets, None, 0 if first else self.n_iter_)
             self._train(trainer, None, data, None)
         return self

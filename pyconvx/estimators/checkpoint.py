@@ -97,7 +97,7 @@ class CheckpointWriter:
         progress = document.get("progress") if isinstance(document, dict) else None
         if not isinstance(progress, dict) or set(progress) != {"fingerprint", "done", "stopped"}:
             raise ModelFileError(f"{where}: it holds an estimator, but no checkpoint of a fit")
-        _same_fit(where, progress["fingerprint"], self._fingerprint)
+        prolonged = _same_fit(where, progress["fingerprint"], self._fingerprint)
         try:
             before = restored({type(estimator).__name__: type(estimator)}, document, arrays)
         except ModelFileError as error:
@@ -109,9 +109,13 @@ class CheckpointWriter:
             raise ModelFileError(
                 f"{where}: its {targets.noun} are {targets_there.shown()[:200]}, those of y {targets.shown()}"
             )
+        if prolonged:
+            _refuse_prolonging(where, estimator, before, progress["done"])
         estimator.network_, estimator._state = before.network_, before._state
         vars(estimator).update(targets_there.fitted())
         self.done, self.stopped = progress["done"], progress["stopped"]
+        if self.stopped is False and self.done < estimator.max_iter:
+            self.stopped = None  # it ended because it had reached a smaller max_iter
         return True
 
     def save(self, estimator: Any, done: int, stopped: bool | None = None, *, now: bool = False) -> None:
@@ -167,14 +171,30 @@ def _add(digest: Any, array: Array) -> None:
         digest.update(np.ascontiguousarray(array[start : start + rows]).data)
 
 
-def _same_fit(where: str, there: Any, here: dict[str, Any]) -> None:
-    """Refuse to go on with another fit's checkpoint; the text names what differs."""
+def _refuse_prolonging(where: str, estimator: Any, before: Any, done: int) -> None:
+    """Refuse another max_iter if the epochs so far would have been others with it."""
+    if estimator._has_plan():
+        raise CheckpointError(
+            f"{where} is the checkpoint of a fit with max_iter={before.max_iter}, now it is {estimator.max_iter}. "
+            f"learning_rate={estimator.learning_rate!r} spreads over max_iter epochs, so all steps would be "
+            f"others: set max_iter={before.max_iter}, or resume=False to begin anew"
+        )
+    if done > estimator.max_iter:
+        raise CheckpointError(
+            f"{where} holds {done} epochs, max_iter={estimator.max_iter} is fewer: raise it to {done} or more"
+        )
+
+
+def _same_fit(where: str, there: Any, here: dict[str, Any]) -> bool:
+    """Refuse to go on with another fit's checkpoint, and say what differs; return whether max_iter does."""
     if there == here:
-        return
+        return False
     if not isinstance(there, dict) or not isinstance(there.get("parameters"), dict):
         raise ModelFileError(f"{where}: it holds no checkpoint of a fit")
     old, new = there["parameters"], here["parameters"]
     names = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
+    if names == ["max_iter"] and {**there, "parameters": new} == here:
+        return True
     changed = [f"{name} was {old.get(name)}, is {new.get(name)}" for name in names]
     if there.get("shape") != here["shape"]:
         changed.append(f"X had shape {there.get('shape')}, has {here['shape']}")

@@ -72,6 +72,7 @@ def choice(*values: Any) -> Rule:
 
 boolean = Rule(lambda v: isinstance(v, (bool, np.bool_)), "an instance of 'bool'")
 nothing = Rule(lambda v: v is None, "None")
+endless = Rule(lambda v: isinstance(v, (float, np.floating)) and v == np.inf, "numpy.inf")
 verbosity = Rule(lambda v: isinstance(v, (bool, np.bool_)) or (_is_int(v) and v >= 0), "a bool or an int >= 0")
 sizes = Rule(
     lambda v: isinstance(v, (tuple, list, np.ndarray)) and all(_is_int(i) and i >= 1 for i in v),

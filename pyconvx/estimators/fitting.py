@@ -15,6 +15,7 @@ from pyconvx.estimators.checkpoint import CheckpointWriter
 from pyconvx.estimators.examples import Examples
 from pyconvx.estimators.inspected import InspectedNetwork
 from pyconvx.estimators.targets import Targets
+from pyconvx.schedules import uses_max_epochs
 from pyconvx.training import Trainer, TrainingData, TrainingOptions
 from pyconvx.training.epoch import Epoch
 
@@ -36,6 +37,29 @@ class TrainedNetwork(InspectedNetwork):
         trainer = self._trainer(data, index)
         self._publish(n_iter, validation)
         return trainer, validation
+
+    def _planned_epochs(self, done: int) -> int:
+        """Return how many epochs this fit takes, with those `done` before it was cut off.
+
+        Raises
+        ------
+        ValueError
+            If the schedule has reached the end of `max_iter` epochs.
+        """
+        if not self._has_plan():
+            return int(self.max_iter)
+        before = self._state.epoch - done
+        if before >= self.max_iter:
+            raise ValueError(
+                f"learning_rate={self.learning_rate!r} spreads over max_iter={self.max_iter} epochs, and "
+                f"{before} were trained already: raise max_iter to go on, begin anew (fit with warm_start=False), "
+                "or take a schedule that does not depend on max_iter"
+            )
+        return int(self.max_iter) - before
+
+    def _has_plan(self) -> bool:
+        """Return whether the schedule makes `max_iter` the number of epochs that are wanted."""
+        return uses_max_epochs(architecture.make_schedule(self.get_params(deep=False)))
 
     def _train(
         self,
@@ -70,9 +94,10 @@ class TrainedNetwork(InspectedNetwork):
             self.network_.buffer[:] = self._state.best.buffer
             self.network_.state_buffer[:] = self._state.best.state_buffer
         task.end(self._fitted_attributes)
-        if epochs is not None and not stopped:
+        if not (epochs is None or stopped or self.n_iter_no_change == np.inf or self._has_plan()):
             warnings.warn(
-                f"Maximum iterations ({epochs}) reached and the training hasn't converged yet.",
+                f"Maximum iterations ({epochs}) reached and the training hasn't converged yet: raise max_iter, or "
+                "set n_iter_no_change=numpy.inf if this many epochs are what you want.",
                 ConvergenceWarning,
                 stacklevel=3 + FRAMES,
             )
@@ -114,7 +139,7 @@ class TrainedNetwork(InspectedNetwork):
         size = min(128, len(index)) if self.batch_size == "auto" else min(int(self.batch_size), len(index))
         settings = TrainingOptions(
             size, self.alpha, self.learning_rate_init, self.shuffle, self.tol, self.n_iter_no_change,
-            self.early_stopping, self._threads(), bool(self.verbose),
+            self.early_stopping, self._threads(), bool(self.verbose), int(self.max_iter),
         )  # fmt: skip
         solver, schedule = architecture.make_solver(params), architecture.make_schedule(params)
         rows = TrainingData(self._samples(data.X), index, data.targets[index], data.weights[index])

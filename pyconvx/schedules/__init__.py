@@ -11,7 +11,7 @@
 Each returns a factor for learning_rate_init, which depends on `Progress` alone.
 """
 
-from pyconvx.schedules.base import Schedule, registry
+from pyconvx.schedules.base import Schedule, registry, uses_max_epochs
 from pyconvx.schedules.constant import Constant
 from pyconvx.schedules.cosine import Cosine, OneCycle
 from pyconvx.schedules.decay import Exponential, Step
@@ -29,4 +29,5 @@ __all__ = [
     "Schedule",
     "Step",
     "registry",
+    "uses_max_epochs",
 ]

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sklearn.base import BaseEstimator
 
@@ -24,21 +25,23 @@ class Cosine(BaseEstimator):
     Parameters
     ----------
     warm_up : float, default=0.0
-        Epochs in which the factor rises from 0 in a straight line.
+        Epochs in which the factor rises in a straight line; n steps take 1/n, 2/n, ..., 1.
     floor : float, default=0.0
-        The factor at the end.
+        The factor at the end, not negative.
     """
 
     warm_up: float = 0.0
     floor: float = 0.0
 
+    uses_max_epochs: ClassVar[bool] = True
+
     def factor(self, progress: Progress) -> float:
         """Return the factor for the next step; after max_epochs it is the floor."""
         check_real(warm_up=self.warm_up, least=0)
-        check_real(floor=self.floor)
+        check_real(floor=self.floor, least=0)
         warm_up = float(self.warm_up)
         if progress.epoch < warm_up:
-            return progress.epoch / warm_up
+            return min(1.0, (progress.epoch + progress.length) / warm_up)
         rest = progress.max_epochs - warm_up
         return half_cosine(1.0, self.floor, (progress.epoch - warm_up) / rest if rest > 0 else 1.0)
 
@@ -54,7 +57,7 @@ class OneCycle(BaseEstimator):
     rise : float, default=0.3
         The fraction of training in which the factor rises, from 0 to 1.
     start : float, default=0.04
-        The factor at the start.
+        The factor at the start, above 0.
     end : float, default=4e-6
         The factor at the end.
     """
@@ -63,10 +66,13 @@ class OneCycle(BaseEstimator):
     start: float = 0.04
     end: float = 4e-6
 
+    uses_max_epochs: ClassVar[bool] = True
+
     def factor(self, progress: Progress) -> float:
         """Return the factor for the next step; after max_epochs it is the end."""
         check_real(rise=self.rise, least=0)
-        check_real(start=self.start, end=self.end)
+        check_real(start=self.start, above=0)
+        check_real(end=self.end, least=0)
         rise, part = float(self.rise), progress.epoch / progress.max_epochs
         if part < rise:
             return half_cosine(self.start, 1.0, part / rise)

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
 from sklearn.base import clone
 
-from pyconvx.schedules import Progress, registry
+from pyconvx.schedules import Progress, registry, uses_max_epochs
 from pyconvx.testing._common import call, check_pickle, expect, subject
 
 __all__ = ["check_schedule"]
@@ -30,7 +31,8 @@ def check_schedule(plugin: object) -> None:
         If a factor is not a number, NaN, infinite or negative, at the start, in the middle or after the end
         of trainings of one to a thousand epochs; if all factors are 0; if it raises, changes the progress,
         or gives another factor for the same progress when asked again, in another order, from a pickled
-        copy or from a clone; if scikit-learn's `clone` loses its parameters, or it cannot be pickled.
+        copy or from a clone; if it depends on ``max_epochs`` without saying so (``uses_max_epochs = True``); if
+        scikit-learn's `clone` loses its parameters, or it cannot be pickled.
     PluginError
         For a name that cannot be looked up.
     """
@@ -48,6 +50,20 @@ def check_schedule(plugin: object) -> None:
     ):
         for point, one, other in zip(points, first, again, strict=True):
             expect(one == other, who, f"gives {one!r} for {point}, and {other!r} {what}")
+    if not uses_max_epochs(schedule):
+        _check_without_plan(schedule, who, points)
+
+
+def _check_without_plan(schedule: Any, who: str, points: Sequence[Progress]) -> None:
+    """Check that factors are the same in longer trainings: estimators go on after max_epochs then."""
+    for point in points:
+        longer = replace(point, max_epochs=2 * point.max_epochs)
+        one, other = _factor(schedule, who, point), _factor(schedule, who, longer)
+        expect(
+            one == other, who,
+            f"gives {one!r} for {point}, and {other!r} if max_epochs is {longer.max_epochs}: a schedule that "
+            "depends on it needs a class attribute uses_max_epochs = True",
+        )  # fmt: skip
 
 
 def _points() -> list[Progress]:

@@ -6,6 +6,7 @@ weights) / sum of w``. If anything interrupts an epoch, the network is left as t
 
 import math
 import time
+import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,12 +17,13 @@ import numpy.typing as npt
 from pyconvx._core.arrays import all_finite
 from pyconvx._core.threads import resolve_threads, threads_for
 from pyconvx._core.types import FloatArray
-from pyconvx.exceptions import DivergenceError
+from pyconvx.exceptions import DivergenceError, TrainingWarning
 from pyconvx.layers import Randomness
 from pyconvx.losses import Loss
 from pyconvx.network import Memory, Network
 from pyconvx.ops import random
 from pyconvx.ops.solver_steps import l2
+from pyconvx.registry.guard import unguarded
 from pyconvx.schedules import Progress, Schedule
 from pyconvx.solvers import Solver
 from pyconvx.training.batch_pass import BatchPass
@@ -63,7 +65,8 @@ class Trainer:
         self.state = state
         self.options = replace(options, n_threads=resolve_threads(options.n_threads))
         self.data = data
-        self.max_epochs = 1
+        self._max_epochs = options.max_epochs or 1
+        self._told = False  # that the learning rate is 0
         network.make_writable()
         state.adopt(solver, network.n_trainable)
         self._memory = Memory()
@@ -107,7 +110,7 @@ class Trainer:
         DivergenceError
             If the loss, a weight or an output is no longer finite.
         """
-        self.max_epochs = max_epochs
+        self._max_epochs = self.options.max_epochs or max_epochs
         for done in range(already + 1, max_epochs + 1):
             epoch, stalled = self._whole_epoch(done, score)
             if self.options.verbose:
@@ -130,15 +133,16 @@ class Trainer:
         self.state.no_improvement = 0
         return False
 
-    def _rate(self, share: float) -> float:
-        """Return the learning rate of the next step, `share` of the way through the epoch."""
+    def _rate(self, share: float, length: float = 0.0) -> float:
+        """Return the learning rate of the next step, `share` of the way through the epoch and of this length."""
         state = self.state
         progress = Progress(
             step=state.step,
             epoch=state.epoch + share,
-            max_epochs=self.max_epochs,
+            max_epochs=self._max_epochs,
             samples_seen=state.samples_seen,
             stalls=state.stalls,
+            length=length,
         )
         return self.options.learning_rate_init * self.schedule.factor(progress)
 
@@ -223,13 +227,26 @@ class Trainer:
         if not math.isfinite(value):
             raise self._divergence("the loss", value)
         value += self._decay(weight)
-        rate = self._rate(share)
+        rate = self._rate(share, len(positions) / len(self.data))
+        if rate == 0.0 and not self._told:
+            self._tell_of_zero(share)
         state.step += 1
         self.solver.step(
             self._trainable, self._gradients, state.slots, rate, state.step,
             n_weights=network.n_weights, n_threads=self.options.n_threads,
         )  # fmt: skip
         return value, weight
+
+    def _tell_of_zero(self, share: float) -> None:
+        """Warn, once, that steps change nothing."""
+        self._told = True
+        warnings.warn(
+            f"the learning rate is 0 from step {self.state.step + 1}, in epoch {self.state.epoch + 1}: nothing is "
+            f"learnt as long as {unguarded(self.schedule)!r} gives the factor "
+            f"{self._rate(share) / self.options.learning_rate_init:g}",
+            TrainingWarning,
+            stacklevel=2,
+        )
 
     def _record_pass(self, size: int) -> BatchPass:
         """Make the pass for batches of so many rows."""

@@ -56,6 +56,41 @@ def test_resumed_ends_as_if_never_cut(case, epoch, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["fit"]
 
 
+@pytest.mark.parametrize("case", ["plain", "stops early", "adaptive"])
+def test_a_larger_max_iter_prolongs_a_fit(case, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "fit")
+    settings = CASES[case]
+    for epochs in (2, 3, 7):
+        longer = fitted(X, Y, **settings, max_iter=epochs, checkpoint=checkpoint, resume=True)
+        whole = fitted(X, Y, **settings, max_iter=epochs)
+        assert weights_of(longer) == weights_of(whole)
+        for name in CURVES:
+            assert getattr(longer, name) == getattr(whole, name)
+    assert (longer.n_iter_ < 7) == (case == "stops early")
+
+
+def test_a_fit_that_was_cut_off_is_prolonged_or_shortened(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "fit")
+    with monkeypatch.context() as patch:
+        cut_at(3, patch)
+        with pytest.raises(Cut):
+            fitted(X, Y, max_iter=9, checkpoint=checkpoint)
+    with pytest.raises(CheckpointError, match=r"holds 3 epochs, max_iter=2 is fewer: raise it to 3 or more$"):
+        fitted(X, Y, max_iter=2, checkpoint=checkpoint, resume=True)
+    for epochs in (3, 5, 12):
+        resumed = fitted(X, Y, max_iter=epochs, checkpoint=checkpoint, resume=True)
+        assert weights_of(resumed) == weights_of(fitted(X, Y, max_iter=epochs))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_schedules_that_look_at_max_iter_cannot_be_prolonged(schedule, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "fit")
+    fitted(X, Y, learning_rate=schedule, checkpoint=checkpoint)
+    words = r"fit with max_iter=2, now it is 3\. learning_rate='\w+' spreads over max_iter .*: set max_iter=2, or"
+    with pytest.raises(CheckpointError, match=words):
+        fitted(X, Y, learning_rate=schedule, checkpoint=checkpoint, resume=True, max_iter=3)
+
+
 def test_checkpoints_change_nothing(tmp_path):
     whole = fitted(X, Y)
     for every in ("epoch", 0, 0.5, 3600):
@@ -95,7 +130,7 @@ def test_a_warm_start_goes_on_from_its_own_checkpoint(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("data", "parameters", "words"), [
     ((X, Y), {"alpha": 0.1}, "alpha was 0.0001, is 0.1"),
-    ((X, Y), {"max_iter": 3}, "max_iter was 2, is 3"),
+    ((X, Y), {"max_iter": 3, "tol": 0.5}, "max_iter was 2, is 3; tol was"),
     ((X, Y), {"random_state": 1}, "random_state was 0, is 1"),
     ((X_NEW, Y), {}, "the data are others"),
     ((X, Y[::-1]), {}, "the data are others"),

@@ -3,6 +3,7 @@
 import itertools
 import random
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ class Right(BaseEstimator):
     """A correct schedule: ``rate ** (epoch / max_epochs)``."""
 
     rate: float = 0.5
+
+    uses_max_epochs: ClassVar[bool] = True
 
     def factor(self, progress):
         return self.rate ** (progress.epoch / progress.max_epochs)
@@ -126,6 +129,14 @@ class ScheduleParameters(Right):
         return 1.0
 
 
+class Undeclared(Right):
+    uses_max_epochs: ClassVar[bool] = False
+
+
+class Declared(Right):
+    uses_max_epochs = "yes"
+
+
 class Plain:
     """A correct schedule that does not subclass BaseEstimator."""
 
@@ -155,6 +166,8 @@ def test_right_schedule(right):
         (Writes, "factor changes the progress"),
         (Unpickled, "from a pickled copy"),
         (ScheduleLambda, "cannot be pickled"),
+        (Undeclared, "needs a class attribute uses_max_epochs = True"),
+        (Declared, "uses_max_epochs='yes', expected True or False"),
         (ScheduleParameters, r"has factor\(epoch, step\), expected factor\(progress\)"),
     ],
 )

@@ -63,8 +63,8 @@ class TrainingParameters(NetworkParameters):
         rule=rule.plugin(schedules.registry, hint=_meant_as_rate),
         kind="str or object",
         text="The schedule of the learning rate, for any solver: a name of `pyconvx.schedules` or of an "
-        'installed plugin, or an object. "cosine" and "one_cycle" spread over `max_iter` epochs and suit a '
-        "fixed budget.",
+        'installed plugin, or an object. "cosine" and "one_cycle" spread over `max_iter` epochs, of all '
+        "calls of `fit` and `partial_fit` together, and suit a fixed budget.",
     )
     learning_rate_init: float = parameter(
         default=1e-3,
@@ -163,11 +163,12 @@ class TrainingParameters(NetworkParameters):
         kind="float",
         text='Keeps the solvers "adam", "adamw" and "rmsprop" from dividing by zero.',
     )
-    n_iter_no_change: int = parameter(
+    n_iter_no_change: float = parameter(
         default=10,
-        rule=rule.integer(1),
-        kind="int",
-        text="Training ends after more than this many epochs without an improvement of at least `tol`.",
+        rule=rule.either(rule.integer(1), rule.endless),
+        kind="int or numpy.inf",
+        text="Training ends after more than this many epochs without an improvement of at least `tol`. With "
+        "numpy.inf it takes all `max_iter` epochs, and no ConvergenceWarning follows.",
     )
     scoring: Any = parameter(
         default="loss",
