@@ -18,7 +18,7 @@ from pyconvx.estimators.constraints import check_parameters
 from pyconvx.estimators.declaration import rules_of
 from pyconvx.estimators.examples import Examples, check_together
 from pyconvx.estimators.fitting import TrainedNetwork
-from pyconvx.estimators.targets import Targets, check_weights
+from pyconvx.estimators.targets import Targets, check_weights, present
 
 
 class BaseCNN(CallbackSupportMixin, TrainedNetwork):
@@ -45,7 +45,7 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
         y : array-like of shape (n,)
             Labels, or numbers; for regression (n, k) too.
         sample_weight : array-like of shape (n,), optional
-            Not negative; rows of weight 0 are left out.
+            Not negative; rows of weight 0 are as if absent, but have to be legal.
         X_val, y_val : array-like, optional
             Scored after every epoch; with early stopping they decide.
         sample_weight_val : array-like, optional
@@ -101,9 +101,10 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
         with one_more_training():
             with self._unchanged_on_error():
                 X, y = self._check_data(X, y, reset=first)
+                rows = present(sample_weight, len(y))
                 if targets is None:
-                    targets = self._target_type.learn(y) if first else self._target_type.of(self)
-                encoded = targets.encode(y, self._dtype(X, not first))
+                    targets = self._target_type.learn(y[rows]) if first else self._target_type.of(self)
+                encoded = targets.encode_rows(y, rows, self._dtype(X, not first))
                 data = Examples(X, y, encoded, targets.weights(self, sample_weight, y))
                 self._begin(X, targets, new=first)
                 self._planned_epochs(0)
@@ -126,13 +127,14 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
     def _training_data(self, X: Any, y: Any, sample_weight: Any, going_on: bool) -> tuple[Examples, Targets]:
         """Return the checked data, and what was learnt of y."""
         X, y = self._check_data(X, y, reset=not going_on)
-        targets = self._target_type.learn(y)
+        rows = present(sample_weight, len(y))
+        targets = self._target_type.learn(y[rows])
         if going_on and not targets.same_as(before := self._target_type.of(self)):
             raise ValueError(
                 f"warm_start needs the {targets.noun} of the first fit, {before.shown()}, got {targets.shown()}"
             )
         weights = targets.weights(self, sample_weight, y)
-        return Examples(X, y, targets.encode(y, self._dtype(X, going_on)), weights), targets
+        return Examples(X, y, targets.encode_rows(y, rows, self._dtype(X, going_on)), weights), targets
 
     def _validation_data(
         self, X_val: Any, y_val: Any, weights: Any, targets: Targets, dtype: np.dtype[Any]

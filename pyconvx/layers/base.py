@@ -124,6 +124,10 @@ class Layer:
         """Count the multiply-adds of a forward pass of one sample, padding included."""
         return 0
 
+    def fewest_rows(self, input_shape: Shape) -> int:
+        """Return the rows that a batch needs for the layer to learn; more than 1 if it compares them."""
+        return 1
+
     def parts(self) -> tuple[tuple[Layer, ...], ...]:
         """Return the paths of layers that this one is made of, each beginning at its input."""
         return ()

@@ -32,8 +32,9 @@ class BatchNorm(Layer):
     Notes
     -----
     Input (H, W, C) or (features,). Parameters ``gamma`` and ``beta``, state ``running_mean`` and
-    ``running_variance``, all (C,). The batch's variance is the biased one, summed in double precision; a
-    batch of one row and one pixel normalises to beta. Ioffe and Szegedy, ICML 2015.
+    ``running_variance``, all (C,). The batch's variance is the biased one, summed in double precision. One
+    row and one pixel normalise to beta, so batches of one row are not trained on then (`fewest_rows`). Ioffe and
+    Szegedy, ICML 2015.
     """
 
     eps: float = 1e-5
@@ -60,6 +61,10 @@ class BatchNorm(Layer):
             "running_mean": ParameterSpec(shape, zeros, kind="state"),
             "running_variance": ParameterSpec(shape, Constant(1.0), kind="state"),
         }
+
+    def fewest_rows(self, input_shape: Shape) -> int:
+        """Return 2 for single numbers, of which one row alone is its own mean; maps have many positions."""
+        return 2 if math.prod(input_shape[:-1]) == 1 else 1
 
     def takes(self, epilogue: Epilogue) -> bool:
         """Accept an activation: it runs on numbers that are still in cache."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from pyconvx._core.types import FloatArray, Shape
 from pyconvx.exceptions import PluginError
-from pyconvx.layers.base import Arrays, Layer, ParameterSpec
+from pyconvx.layers.base import Arrays, Layer, ParameterSpec, has_capability
 from pyconvx.layers.context import Context
 from pyconvx.layers.fusion import Step, fuse
 from pyconvx.layers.guarded import announced_parameters, announced_shape
@@ -56,6 +56,18 @@ def sequence_parameters(layers: Layers, input_shape: Shape) -> dict[str, Paramet
         for name, layer, shape in zip(layer_names(layers), layers, shapes[:-1], strict=True)
         for key, spec in announced_parameters(layer, shape, name).items()
     }
+
+
+def fewest_rows(layers: Layers, input_shape: Shape, scope: str = "") -> tuple[int, str]:
+    """Return the rows that a batch needs for every layer to learn, and the path of the layer that needs them."""
+    needs = [(1, "")]
+    shapes = [input_shape, *output_shapes(layers, input_shape)]
+    for name, layer, shape in zip(layer_names(layers), layers, shapes[:-1], strict=True):
+        if has_capability(layer, "fewest_rows"):
+            needs.append((int(layer.fewest_rows(shape)), scope + name))
+        paths = layer.parts() if hasattr(layer, "parts") else ()
+        needs += [fewest_rows(path, shape, f"{scope}{name}.{path_scope(i)}") for i, path in enumerate(paths)]
+    return max(needs, key=lambda need: need[0])
 
 
 def below(arrays: Arrays, name: str) -> dict[str, Any]:

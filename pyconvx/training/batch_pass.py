@@ -54,6 +54,7 @@ class BatchPass:
     def _take_arrays(self, network: Network, size: int, memory: Memory) -> None:
         """Take the arrays that a batch is copied into."""
         take, data = memory.kept.take, self._data
+        self._size, self._mean_weight = size, float(data.weights.mean())
         self._rows = take((size,), np.dtype(np.int64))
         self._x = take((size, *network.input_shape), network.dtype)
         self._targets = take((size, *data.targets.shape[1:]), data.targets.dtype)
@@ -82,9 +83,9 @@ class BatchPass:
         Returns
         -------
         loss : float
-            Weighted mean over the rows.
+            Sum of the rows' weighted losses, divided by `weight`.
         weight : float
-            Sum of the rows' weights.
+            Rows of the batch times the mean weight of all rows.
         """
         data, threads = self._data, self._n_threads
         # mode "raise", NumPy's default, would copy
@@ -92,7 +93,7 @@ class BatchPass:
         data.targets.take(positions, axis=0, out=self._targets, mode="clip")
         data.weights.take(positions, out=self._weights, mode="clip")
         data.source.take(self._rows, self._x, threads)
-        weight = float(self._weights.sum(dtype=np.float64))
+        weight = self._size * self._mean_weight
         np.divide(self._weights, weight, out=self._shares, casting="same_kind")
         self._randomness.samples = positions
         self._forward.run()

@@ -1,7 +1,10 @@
 """The training loop: epochs of batches, each with forward, backward and a step of the solver.
 
-The objective of a batch is that of scikit-learn's MLP: ``(sum of w * loss + alpha / 2 * sum of squared kernel
-weights) / sum of w``. If anything interrupts an epoch, the network is left as the last whole epoch left it.
+The objective of a batch of n rows is ``(sum of w * loss + alpha / 2 * sum of squared kernel weights) /
+(n * mean w)``, with the mean weight of all training rows. For a batch of all rows, or if all weights are 1, it is
+that of scikit-learn's MLP. Divided by the sum of the batch's own weights, the effect of a weight would depend on
+what else is in the batch: a row alone would have none. If anything interrupts an epoch, the network is left as the
+last whole epoch left it.
 """
 
 import math
@@ -19,6 +22,7 @@ from pyconvx._core.threads import resolve_threads, threads_for
 from pyconvx._core.types import FloatArray
 from pyconvx.exceptions import DivergenceError, TrainingWarning
 from pyconvx.layers import Randomness
+from pyconvx.layers.sequence import fewest_rows
 from pyconvx.losses import Loss
 from pyconvx.network import Memory, Network
 from pyconvx.ops import random
@@ -34,6 +38,9 @@ from pyconvx.training.state import BestWeights, TrainingState
 
 # If nothing improves and the rate is this small, training ends, as in scikit-learn's MLP.
 _SMALLEST_RATE = 1e-6
+# Above this alpha / (rows of a batch * mean weight) the penalty may outweigh the loss: a small net gets 0.90 of
+# the digits right at 0.001, 0.89 at 0.008, 0.81 at 0.08, 0.26 at 0.8. With weights near 1 it was alpha's choice.
+_SMALL_WEIGHT, _STRONG_PENALTY = 0.1, 1e-3
 # Samples that each epoch's weights are tried on; weights that are too large spoil the outputs of any sample.
 _TRIED = 16
 
@@ -67,6 +74,8 @@ class Trainer:
         self.data = data
         self._max_epochs = options.max_epochs or 1
         self._told = False  # that the learning rate is 0
+        self._fewest = self._check_rows()
+        self._check_penalty()
         network.make_writable()
         state.adopt(solver, network.n_trainable)
         self._memory = Memory()
@@ -75,6 +84,31 @@ class Trainer:
         self._randomness = Randomness(state.seed)
         self._passes: dict[int, BatchPass] = {}  # by the number of rows
         self._tried = data.rows[data.weights > 0][:_TRIED]
+
+    def _check_rows(self) -> int:
+        """Return how many rows a batch needs; ValueError if no batch can have them."""
+        fewest, layer = fewest_rows(self.network.layers, self.network.input_shape)
+        rows, size = len(self.data), self.options.batch_size
+        if min(rows, size) < fewest:
+            given = f"there is {rows} row to train on" if rows < fewest else f"batch_size is {size}"
+            raise ValueError(
+                f"{layer} compares the rows of a batch and needs at least {fewest}, but {given}: use larger "
+                "batches and more rows (16 or more learn well), or leave that layer out"
+            )
+        return fewest
+
+    def _check_penalty(self) -> None:
+        """Warn if weights are so small that the L2 penalty, which does not shrink with them, is too strong."""
+        alpha, mean = self.options.alpha, float(self.data.weights.mean())
+        strength = alpha / (mean * min(self.options.batch_size, len(self.data)))
+        if mean < _SMALL_WEIGHT and strength > _STRONG_PENALTY:
+            warnings.warn(
+                f"the mean weight of the rows is {mean:.3g}, so alpha={alpha:g} penalises like "
+                f"alpha={alpha / mean:.3g} with weights of mean 1, which may outweigh what is to be learnt: pass "
+                "sample_weight / sample_weight.mean(), or lower alpha",
+                TrainingWarning,
+                stacklevel=2,
+            )
 
     def run(
         self,
@@ -198,16 +232,22 @@ class Trainer:
             state.best = BestWeights(self.network.buffer.copy(), self.network.state_buffer.copy())
 
     def _epoch(self) -> float:
-        """Train one epoch; return the mean of the objective over its batches."""
+        """Train one epoch; return the mean of the objective over its rows."""
         order = self._order()
         size = self.options.batch_size
         total, weight = 0.0, 0.0
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            value, batch_weight = self._step(rows, start / len(order))
+        for start, stop in self._batches(len(order), size):
+            value, batch_weight = self._step(order[start:stop], start / len(order))
             total += value * batch_weight
             weight += batch_weight
         return total / weight
+
+    def _batches(self, rows: int, size: int) -> list[tuple[int, int]]:
+        """Return where each batch begins and ends; a last one with too few rows joins the one before."""
+        starts = list(range(0, rows, size))
+        if rows - starts[-1] < self._fewest:
+            starts.pop()
+        return list(zip(starts, [*starts[1:], rows], strict=True))
 
     def _order(self) -> npt.NDArray[np.int64]:
         """Return the order of the rows in this epoch; it depends on the seed and the epoch's number alone."""
@@ -218,7 +258,7 @@ class Trainer:
         return order.astype(np.int64, copy=False)
 
     def _step(self, positions: npt.NDArray[np.int64], share: float) -> tuple[float, float]:
-        """Train on one batch; return its objective and the sum of its weights."""
+        """Train on one batch; return its objective, and what the objective counts for in the epoch's mean."""
         network, state = self.network, self.state
         known = self._passes.get(len(positions)) or self._record_pass(len(positions))
         self._randomness.epoch = state.epoch

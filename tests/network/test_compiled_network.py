@@ -216,7 +216,7 @@ def test_channels_first_and_grey_images():
 def test_what_does_not_fit_is_refused(fitted):
     clf, X, _ = fitted
     predictor = clf.compile_predictor()
-    with pytest.raises(ValueError, match=r"\(n, \(9, 8, 3\)\), got \(60, 8, 9, 3\)"):
+    with pytest.raises(ValueError, match=r"\(n, 9, 8, 3\), got \(60, 8, 9, 3\)"):
         predictor(X.transpose(0, 2, 1, 3))
     with pytest.raises(ValueError, match="uint8 images, got float32"):
         predictor(X.astype(np.float32))

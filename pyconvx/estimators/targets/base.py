@@ -78,6 +78,15 @@ class Targets(ABC):
     def shown(self) -> str:
         """Return for messages what has to stay the same."""
 
+    def encode_rows(self, y: Array, rows: Rows, dtype: npt.DTypeLike) -> Array:
+        """Return y encoded, as far as `rows` go; what the others hold is not looked at."""
+        if len(rows) == len(y):
+            return self.encode(y, dtype)
+        part = self.encode(y[rows], dtype)
+        encoded = np.zeros((len(y), *part.shape[1:]), part.dtype)
+        encoded[rows] = part
+        return encoded
+
     def weights(self, estimator: Any, sample_weight: Any, y: Array) -> FloatArray:
         """Return the weight of each row, checked."""
         return check_weights(sample_weight, len(y))

@@ -122,5 +122,23 @@ def with_class_weight(sample_weight: Any, class_weight: Any, labels: Array) -> F
     weights = check_weights(sample_weight, len(labels))
     if class_weight is None:
         return weights
-    factors = check_weights(compute_sample_weight(class_weight, labels), len(labels), "class_weight")
+    rows = np.flatnonzero(weights)
+    factors = np.ones(len(labels))
+    if isinstance(class_weight, str):
+        factors[rows] = balanced(labels[rows], weights[rows])
+    else:
+        factors[rows] = compute_sample_weight(class_weight, labels[rows])
+    check_weights(factors, len(labels), "class_weight")
     return check_weights(weights * factors, len(labels), "sample_weight * class_weight")
+
+
+def balanced(labels: Array, weights: FloatArray) -> FloatArray:
+    """Return for each row ``sum of weights / (classes * sum of its class's weights)``.
+
+    A row of weight 2 counts like two rows, as in scikit-learn since 1.7. With equal weights it is "balanced" of
+    `sklearn.utils.class_weight.compute_class_weight`.
+    """
+    classes, places = np.unique(labels, return_inverse=True)
+    sums = np.bincount(places, weights)
+    factors: FloatArray = (sums.sum() / (len(classes) * sums))[places]
+    return factors
