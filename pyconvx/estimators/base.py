@@ -16,9 +16,9 @@ from pyconvx.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from pyconvx.estimators.checkpoint import CheckpointWriter, fingerprint_of
 from pyconvx.estimators.constraints import check_parameters
 from pyconvx.estimators.declaration import rules_of
-from pyconvx.estimators.examples import Examples, check_together
+from pyconvx.estimators.examples import Examples, check_together, shown
 from pyconvx.estimators.fitting import TrainedNetwork
-from pyconvx.estimators.targets import Targets, check_weights, present
+from pyconvx.estimators.targets import Targets, check_weights
 
 
 class BaseCNN(CallbackSupportMixin, TrainedNetwork):
@@ -100,12 +100,14 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
         first = not hasattr(self, "network_")
         with one_more_training():
             with self._unchanged_on_error():
-                X, y = self._check_data(X, y, reset=first)
-                rows = present(sample_weight, len(y))
+                given, (X, y) = X, self._check_data(X, y, reset=first)
+                sample_weight = check_weights(sample_weight, len(y))
+                rows = np.flatnonzero(sample_weight)
                 if targets is None:
                     targets = self._target_type.learn(y[rows]) if first else self._target_type.of(self)
                 encoded = targets.encode_rows(y, rows, self._dtype(X, not first))
-                data = Examples(X, y, encoded, targets.weights(self, sample_weight, y))
+                weights = targets.weights(self, sample_weight, y)
+                data = Examples(X, y, encoded, sample_weight, weights, shown(given, X))
                 self._begin(X, targets, new=first)
                 self._planned_epochs(0)
                 trainer, _ = self._prepared(data, targets, None, 0 if first else self.n_iter_)
@@ -126,15 +128,17 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
 
     def _training_data(self, X: Any, y: Any, sample_weight: Any, going_on: bool) -> tuple[Examples, Targets]:
         """Return the checked data, and what was learnt of y."""
-        X, y = self._check_data(X, y, reset=not going_on)
-        rows = present(sample_weight, len(y))
+        given, (X, y) = X, self._check_data(X, y, reset=not going_on)
+        sample_weight = check_weights(sample_weight, len(y))
+        rows = np.flatnonzero(sample_weight)
         targets = self._target_type.learn(y[rows])
         if going_on and not targets.same_as(before := self._target_type.of(self)):
             raise ValueError(
                 f"warm_start needs the {targets.noun} of the first fit, {before.shown()}, got {targets.shown()}"
             )
         weights = targets.weights(self, sample_weight, y)
-        return Examples(X, y, targets.encode_rows(y, rows, self._dtype(X, going_on)), weights), targets
+        encoded = targets.encode_rows(y, rows, self._dtype(X, going_on))
+        return Examples(X, y, encoded, sample_weight, weights, shown(given, X)), targets
 
     def _validation_data(
         self, X_val: Any, y_val: Any, weights: Any, targets: Targets, dtype: np.dtype[Any]
@@ -145,8 +149,11 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
         X = self._check_X(X_val, reset=False, name="X_val")
         samples.check_cast(X, dtype)
         y = self._target_type.check(self, X, y_val, "y_val")
-        encoded = targets.encode(y, dtype, "y_val")
-        return Examples(X, y, encoded, check_weights(weights, len(X), "sample_weight_val"))
+        weights = check_weights(weights, len(X), "sample_weight_val")
+        rows = np.flatnonzero(weights)
+        encoded = targets.encode_rows(y, rows, dtype, "y_val")
+        given = Examples(X, y, encoded, weights, weights, shown(X_val, X))
+        return given if len(rows) == len(X) else given.take(rows)
 
     def _begin(self, X: Array, targets: Targets, *, new: bool) -> None:
         """Make a new network, or refuse to go on with other layers."""

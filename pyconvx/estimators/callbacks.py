@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from pyconvx.estimators.examples import Examples
+
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupportMixin
     from sklearn.callback import with_callbacks as with_callbacks
@@ -30,11 +32,12 @@ class FitTask:
     ----------
     estimator : estimator
     max_epochs : int
-    X, y : the training data
+    data : Examples
+        The training data; callbacks get it in the form that the user gave.
     """
 
-    def __init__(self, estimator: Any, max_epochs: int, X: Any, y: Any) -> None:
-        self._estimator, self._data = estimator, {"X": X, "y": y}
+    def __init__(self, estimator: Any, max_epochs: int, data: Examples) -> None:
+        self._estimator, self._data = estimator, {"X": data.given, "y": data.y}
         make = getattr(estimator, "_init_callback_context", None)
         self._context = None if make is None else make(max_subtasks=max_epochs)
         self._epoch: Any = None

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils import _safe_indexing
 
 from pyconvx._core.types import Array, FloatArray
 
@@ -16,22 +17,36 @@ class Examples:
     Parameters
     ----------
     X : array
-        In the form that the user gave.
+        Checked.
     y : array
         As the user gave it, which scorers take.
     targets : array
         The same, encoded, which the loss takes.
+    sample_weight : array of shape (n,)
+        What the user gave, or ones.
     weights : array of shape (n,)
+        What training takes, the weights of classes included.
+    given : array-like
+        X as scorers and callbacks get it: a data frame if it was one, else the array.
     """
 
     X: Array
     y: Array
     targets: Array
+    sample_weight: FloatArray
     weights: FloatArray
+    given: Any
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Examples":
         """Return copies of some rows."""
-        return Examples(self.X[rows], self.y[rows], self.targets[rows], self.weights[rows])
+        X = self.X[rows]
+        given = X if self.given is self.X else _safe_indexing(self.given, rows)
+        return Examples(X, self.y[rows], self.targets[rows], self.sample_weight[rows], self.weights[rows], given)
+
+
+def shown(X: Any, checked: Array) -> Any:
+    """Return X itself if it is a data frame, whose columns scorers may look at, else the checked array."""
+    return X if hasattr(X, "columns") else checked
 
 
 def check_together(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:

@@ -34,6 +34,7 @@ class FittedNetwork(TrainingParameters):
     scales_uint8_: bool
     n_iter_: int
     _state: TrainingState
+    _known: tuple[Any, Array]  # while a scorer runs
 
     @contextmanager
     def _unchanged_on_error(self) -> Iterator[None]:
@@ -47,6 +48,9 @@ class FittedNetwork(TrainingParameters):
 
     def _check_X(self, X: Any, *, reset: bool, name: str = "X") -> Array:
         """Return X as an array that this estimator takes; with `reset` its shape and kind are remembered."""
+        known = vars(self).get("_known")
+        if known is not None and X is known[0]:
+            return known[1]  # type: ignore[no-any-return]
         checked = samples.check_samples(self, X, reset=reset)
         if reset:
             self.input_shape_ = samples.first_shape(self, checked)
@@ -55,6 +59,15 @@ class FittedNetwork(TrainingParameters):
             samples.check_same_shape(self, checked)
             samples.check_same_kind(self, checked, name)
         return checked
+
+    @contextmanager
+    def _checked_already(self, given: Any, checked: Array) -> Iterator[None]:
+        """Take `checked` wherever `given` itself is passed as X."""
+        self._known = (given, checked)
+        try:
+            yield
+        finally:
+            del self._known
 
     def _samples(self, X: Array) -> ArraySource:
         """Return rows of X as samples."""
@@ -186,6 +199,7 @@ class FittedNetwork(TrainingParameters):
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes and the version of their format."""
         state: dict[str, Any] = dict(super().__getstate__())
+        state.pop("_known", None)
         return state | {"_pyconvx_format": FORMAT_VERSION}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

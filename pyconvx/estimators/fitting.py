@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import check_scoring
 
 from pyconvx._core.types import Array
 from pyconvx.estimators import architecture
@@ -14,6 +13,7 @@ from pyconvx.estimators.callbacks import FRAMES, FitTask
 from pyconvx.estimators.checkpoint import CheckpointWriter
 from pyconvx.estimators.examples import Examples
 from pyconvx.estimators.inspected import InspectedNetwork
+from pyconvx.estimators.scoring import scorer_of
 from pyconvx.estimators.targets import Targets
 from pyconvx.schedules import uses_max_epochs
 from pyconvx.training import Trainer, TrainingData, TrainingOptions
@@ -72,7 +72,7 @@ class TrainedNetwork(InspectedNetwork):
         """Run epochs and publish what came of them; `epochs` is None for the single one of partial_fit."""
         done_before = self.n_iter_ if epochs is None else 0
         before = self._state.epoch - (0 if saver is None else saver.done)
-        task = FitTask(self, epochs or 1, data.X, data.y)
+        task = FitTask(self, epochs or 1, data)
         if self.verbose:
             print(f"{self.network_.n_parameters:,} parameters, {self.network_.dtype}, {self._threads()} thread(s)")
 
@@ -80,7 +80,7 @@ class TrainedNetwork(InspectedNetwork):
             self._publish(done_before + self._state.epoch - before, validation)
 
         try:
-            stopped = self._run_epochs(trainer, self._scorer(validation), epochs or 1, task, publish, saver)
+            stopped = self._run_epochs(trainer, scorer_of(self, validation), epochs or 1, task, publish, saver)
         except BaseException as error:
             try:
                 publish()
@@ -144,23 +144,6 @@ class TrainedNetwork(InspectedNetwork):
         solver, schedule = architecture.make_solver(params), architecture.make_schedule(params)
         rows = TrainingData(self._samples(data.X), index, data.targets[index], data.weights[index])
         return Trainer(self.network_, self._loss(), solver, schedule, self._state, settings, rows)
-
-    def _scorer(self, validation: Examples | None) -> Callable[[], float] | None:
-        """Return what scores the network after an epoch; greater is better."""
-        if validation is None:
-            return None
-        if isinstance(self.scoring, str) and self.scoring == "loss":
-            return lambda: -self._mean_loss(validation)
-        scorer = check_scoring(self, scoring=self.scoring)
-        weighted = {} if (validation.weights == 1).all() else {"sample_weight": validation.weights}
-        return lambda: float(scorer(self, validation.X, validation.y, **weighted))
-
-    def _mean_loss(self, validation: Examples) -> float:
-        """Return the weighted mean of the loss on validation data, without the penalty."""
-        outputs = self._run(validation.X)
-        fractions = (validation.weights / validation.weights.sum()).astype(outputs.dtype)
-        gradient = np.empty_like(outputs)
-        return float(self._loss().value_and_gradient(outputs, validation.targets, fractions, gradient))
 
     def _publish(self, n_iter: int, validation: Examples | None) -> None:
         """Set the fitted attributes from the state of training."""

@@ -11,6 +11,7 @@ from small import fitted, images, quick, weights_of
 
 from pyconvx import DivergenceError
 from pyconvx.estimators.callbacks import FitTask
+from pyconvx.estimators.examples import Examples
 
 X, Y = images()
 THERE = importlib.util.find_spec("sklearn.callback") is not None
@@ -106,7 +107,7 @@ class Bare:
 
 
 def test_without_callbacks_tasks_do_nothing():
-    task = FitTask(Bare(), 3, X, Y)
+    task = FitTask(Bare(), 3, Examples(X, Y, Y, np.ones(len(Y)), np.ones(len(Y)), X))
     task.begin_epoch()
     assert task.end_epoch(dict, {}) is False
     task.end(dict)

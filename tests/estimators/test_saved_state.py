@@ -182,8 +182,15 @@ def test_fingerprints():
     others = [(X + 1e-9, Y, weights), (X, Y[::-1], weights), (X, Y, weights * 2), (X.astype("f4"), Y, weights)]
     for data in others:
         assert print_of(quick(), data, None)["data"] != first["data"]
-    held = [Examples(X, Y, Y, weights), Examples(X + 1, Y, Y, weights), Examples(X, Y[::-1], Y, weights)]
-    held.append(Examples(X, Y, Y, weights * 2))
+    held = [
+        Examples(rows, labels, Y, values, values, rows)
+        for rows, labels, values in (
+            (X, Y, weights),
+            (X + 1, Y, weights),
+            (X, Y[::-1], weights),
+            (X, Y, weights * 2),
+        )
+    ]
     assert len({print_of(quick(), (X, Y, weights), v)["data"] for v in (None, *held)}) == 5
     assert not any("__" in name for name in print_of(quick(solver=Adam()), (X, Y, weights), None)["parameters"])
     with pytest.raises(TypeError, match=r"^scoring=.*: a model file holds no code"):

@@ -220,7 +220,7 @@ def test_what_does_not_fit_is_refused(fitted):
         predictor(X.transpose(0, 2, 1, 3))
     with pytest.raises(ValueError, match="uint8 images, got float32"):
         predictor(X.astype(np.float32))
-    with pytest.raises(ValueError, match="expected an array"):
+    with pytest.raises(ValueError, match="uint8 images, got int64"):
         predictor(X.tolist())
 
 

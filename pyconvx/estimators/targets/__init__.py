@@ -9,6 +9,6 @@ weights   checks of sample weights
 from pyconvx.estimators.targets.base import Targets
 from pyconvx.estimators.targets.classes import ClassTargets
 from pyconvx.estimators.targets.values import RealTargets
-from pyconvx.estimators.targets.weights import check_weights, present
+from pyconvx.estimators.targets.weights import check_weights
 
-__all__ = ["ClassTargets", "RealTargets", "Targets", "check_weights", "present"]
+__all__ = ["ClassTargets", "RealTargets", "Targets", "check_weights"]

@@ -78,11 +78,11 @@ class Targets(ABC):
     def shown(self) -> str:
         """Return for messages what has to stay the same."""
 
-    def encode_rows(self, y: Array, rows: Rows, dtype: npt.DTypeLike) -> Array:
+    def encode_rows(self, y: Array, rows: Rows, dtype: npt.DTypeLike, name: str = "y") -> Array:
         """Return y encoded, as far as `rows` go; what the others hold is not looked at."""
         if len(rows) == len(y):
-            return self.encode(y, dtype)
-        part = self.encode(y[rows], dtype)
+            return self.encode(y, dtype, name)
+        part = self.encode(y[rows], dtype, name)
         encoded = np.zeros((len(y), *part.shape[1:]), part.dtype)
         encoded[rows] = part
         return encoded

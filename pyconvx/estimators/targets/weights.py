@@ -3,15 +3,9 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pyconvx._core.arrays import refuse_odd_array
 from pyconvx._core.types import FloatArray
-
-
-def present(sample_weight: Any, n: int) -> npt.NDArray[np.int64]:
-    """Return the rows whose weight is not 0; all others are as if absent."""
-    return np.flatnonzero(check_weights(sample_weight, n)).astype(np.int64, copy=False)
 
 
 def check_weights(sample_weight: Any, n: int, name: str = "sample_weight") -> FloatArray:
