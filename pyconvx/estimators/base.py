@@ -12,7 +12,7 @@ import numpy as np
 from pyconvx._core.threads import one_more_training
 from pyconvx._core.types import Array
 from pyconvx.estimators import samples
-from pyconvx.estimators.callbacks import CallbackSupportMixin, with_callbacks
+from pyconvx.estimators.callbacks import CallbackSupportMixin
 from pyconvx.estimators.checkpoint import CheckpointWriter, fingerprint_of
 from pyconvx.estimators.constraints import check_parameters
 from pyconvx.estimators.declaration import rules_of
@@ -24,7 +24,6 @@ from pyconvx.estimators.targets import Targets, check_weights
 class BaseCNN(CallbackSupportMixin, TrainedNetwork):
     """Base of the estimators; a subclass names its `_target_type` and declares ``loss`` and its own parameters."""
 
-    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
         self,
         X: Any,

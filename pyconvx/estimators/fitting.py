@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pyconvx._core.types import Array
 from pyconvx.estimators import architecture
-from pyconvx.estimators.callbacks import FRAMES, FitTask
+from pyconvx.estimators.callbacks import FRAMES, FitTask, with_callbacks
 from pyconvx.estimators.checkpoint import CheckpointWriter
 from pyconvx.estimators.examples import Examples
 from pyconvx.estimators.inspected import InspectedNetwork
@@ -61,6 +61,7 @@ class TrainedNetwork(InspectedNetwork):
         """Return whether the schedule makes `max_iter` the number of epochs that are wanted."""
         return uses_max_epochs(architecture.make_schedule(self.get_params(deep=False)))
 
+    @with_callbacks  # type: ignore[untyped-decorator]  # tears callbacks down, however training ends
     def _train(
         self,
         trainer: Trainer,

@@ -3,13 +3,15 @@
 import importlib.util
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from small import fitted, images, quick, weights_of
+from small import fitted, images, printed_by, quick, weights_of
 
-from pyconvx import DivergenceError
+from pyconvx import CNNClassifier, CNNRegressor, DivergenceError
 from pyconvx.estimators.callbacks import FitTask
 from pyconvx.estimators.examples import Examples
 
@@ -67,6 +69,77 @@ def test_callbacks_end_where_training_fails(_):
     with np.errstate(all="ignore"), pytest.raises(DivergenceError):
         clf.fit(X.astype(np.float32), Y)
     assert callback.events[-1] == "teardown"
+
+
+@pytest.mark.parametrize("_", PUBLIC)
+@pytest.mark.parametrize("kind", [CNNClassifier, CNNRegressor])
+def test_partial_fit_ends_its_callbacks(kind, _):
+    callback = Counts()
+    model = kind(filters=(2,), hidden_layer_sizes=(), random_state=0).set_callbacks(callback)
+    keywords = {"classes": np.unique(Y)} if kind is CNNClassifier else {}
+    for _ in range(2):
+        model.partial_fit(X, Y, **keywords)
+        assert (callback.events[0], callback.events[-1]) == ("setup", "teardown")
+        assert sum(entry[0] == "begin" for entry in callback.events) == 2
+        callback.events.clear()
+    with pytest.raises(ValueError, match="NaN"):
+        model.partial_fit(np.full_like(X, np.nan), Y)
+    model.set_params(solver="sgd", learning_rate_init=1e300)
+    with np.errstate(all="ignore"), pytest.raises(DivergenceError):
+        model.partial_fit(X, Y)
+    assert callback.events[-1] == "teardown"
+    assert not [name for name in vars(model) if name.startswith("_callback") or name.endswith("teardown")]
+
+
+class Raising(Counts):
+    def on_fit_task_end(self, *arguments, **keywords):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("_", PUBLIC)
+def test_callbacks_end_where_one_of_them_is_interrupted(_):
+    for method in ("fit", "partial_fit"):
+        callback, raising = Counts(), Raising()
+        clf = quick().set_callbacks(callback, raising)
+        with pytest.raises(KeyboardInterrupt):
+            getattr(clf, method)(X, Y, *([np.unique(Y)] if method == "partial_fit" else []))
+        assert callback.events[-1] == raising.events[-1] == "teardown"
+
+
+LOOP = """
+import threading, warnings
+import numpy as np
+from sklearn.callback import ProgressBar
+from pyconvx import CNNClassifier, CNNRegressor
+from small import images
+
+X, y = images()
+for kind, keywords in ((CNNClassifier, {"classes": [0, 1, 2]}), (CNNRegressor, {})):
+    model = kind(filters=(2,), hidden_layer_sizes=()).set_callbacks(ProgressBar())
+    for _ in range(3):
+        model.partial_fit(X, y, **keywords)
+    try:
+        model.set_params(solver="sgd", learning_rate_init=1e300).partial_fit(X, y)
+    except ValueError:
+        pass
+# a listener of scikit-learn's own stays behind as a daemon, which keeps no process alive
+print("threads:", sum(not thread.daemon for thread in threading.enumerate()))
+"""
+
+
+@pytest.mark.parametrize("_", BARS)
+def test_a_loop_with_a_progress_bar_leaves_no_thread_and_ends(_, tmp_path):
+    assert printed_by(LOOP, tmp_path).rstrip().endswith("threads: 1")
+
+
+@pytest.mark.parametrize("_", PUBLIC)
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_callbacks_get_frames_where_frames_were_given(frame, _):
+    from sklearn.callback import ScoringMonitor
+
+    rows = frame({f"p{i}": column for i, column in enumerate(X.reshape(len(X), -1).T)})
+    clf = quick(image_shape=(6, 6), n_iter_no_change=np.inf).set_callbacks(ScoringMonitor(scoring="accuracy"))
+    assert clf.fit(rows, Y).n_iter_ == 2  # a warning about names would be an error
 
 
 @pytest.mark.parametrize("_", PUBLIC)
