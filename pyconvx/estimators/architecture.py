@@ -1,11 +1,14 @@
 """Layers, solver and schedule from the constructor's parameters."""
 
+import dataclasses
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
+from sklearn.base import clone
+
+from pyconvx import activations, losses, schedules, solvers
 from pyconvx import layers as layer_family
-from pyconvx import schedules, solvers
 from pyconvx._core.types import Shape
 from pyconvx.exceptions import PluginError
 from pyconvx.layers import (
@@ -23,6 +26,7 @@ from pyconvx.layers import (
 from pyconvx.layers.sequence import output_shapes
 from pyconvx.layers.space import as_image_padding, as_image_sizes
 from pyconvx.ops.geometry import as_padding
+from pyconvx.registry.guard import unguarded
 
 # With the name of a solver or schedule, these parameters of the estimator apply: theirs -> ours.
 _SCALARS = {
@@ -32,6 +36,8 @@ _SCALARS = {
     "rmsprop": {"epsilon": "epsilon"},
     "invscaling": {"power_t": "power_t"},
 }
+
+_SMOOTHING = "label_smoothing"
 
 
 def hidden_layers(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, ...]:
@@ -76,7 +82,24 @@ def _given(values: Sequence[Any], input_shape: Shape) -> tuple[Layer, ...]:
         if isinstance(layer, Dense) and not _is_flat(chosen, input_shape):
             chosen.append(Flatten())
         chosen.append(layer)
+    _refuse_output(chosen)
     return tuple(chosen)
+
+
+def _refuse_output(given: Sequence[Layer]) -> None:
+    """Refuse layers that end in an output layer, as other libraries want them: there would be two of them."""
+    last = given[-1] if given else None
+    if not isinstance(last, Activation):
+        return
+    dense = next((layer for layer in given[-2::-1] if not isinstance(layer, Dropout)), None)
+    function = unguarded(activations.registry.resolve(last.activation))
+    single = isinstance(dense, Dense) and dense.units == 1 and function == activations.sigmoid
+    if single or isinstance(function, (activations.Softmax, activations.LogSoftmax)):
+        named = f"{dense}, {last}" if isinstance(dense, Dense) else f"{last}"
+        raise ValueError(
+            f"layers end with {named}, which looks like an output layer, but the estimator adds the output layer "
+            "itself, with its activation: leave these out"
+        )
 
 
 def _named(name: str) -> Layer:
@@ -134,6 +157,35 @@ def _clipped(size: Any, shape: Shape, padding: Any) -> Any:
 def output_layer(n_outputs: int) -> Layer:
     """Return a dense layer with one unit per output, with Xavier's start: the loss's link follows."""
     return Dense(n_outputs, initializer="xavier_uniform")
+
+
+def make_loss(params: dict[str, Any]) -> losses.Loss:
+    """Return the loss; `label_smoothing` applies if the loss, given by name or as an object, has such a field.
+
+    Raises
+    ------
+    ValueError
+        If the loss has no such field, or says something else itself.
+    """
+    made: losses.Loss = losses.registry.resolve(params["loss"])
+    smoothing = params.get("label_smoothing", 0.0)
+    if not smoothing:
+        return made
+    plugin = unguarded(made)
+    own = getattr(plugin, _SMOOTHING, None)
+    settable = hasattr(plugin, "set_params") or dataclasses.is_dataclass(plugin)
+    if own is None or not settable:
+        raise ValueError(
+            f"label_smoothing={smoothing!r}, but loss={params['loss']!r} has no parameter of that name: set "
+            "label_smoothing=0, or take a loss that has it, such as 'cross_entropy'"
+        )
+    if own not in (0, smoothing):
+        raise ValueError(
+            f"label_smoothing={smoothing!r}, but loss={params['loss']!r} says {own!r}: give one of them only"
+        )
+    if hasattr(plugin, "set_params"):
+        return losses.registry.resolve(clone(plugin).set_params(**{_SMOOTHING: smoothing}))
+    return losses.registry.resolve(dataclasses.replace(plugin, **{_SMOOTHING: smoothing}))
 
 
 def make_solver(params: dict[str, Any]) -> solvers.Solver:

@@ -18,7 +18,7 @@ from pyconvx.estimators.base import BaseCNN
 from pyconvx.estimators.declaration import estimator, parameter
 from pyconvx.estimators.targets import ClassTargets, Targets
 from pyconvx.inspection.summary import Summary
-from pyconvx.losses import CrossEntropy
+from pyconvx.losses.base import has_logarithms
 
 
 @estimator
@@ -78,8 +78,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         default=0.0,
         rule=rule.real(0, 1),
         kind="float",
-        text='Fraction of each target that is spread over all classes, with ``loss="cross_entropy"``. 0.1 keeps '
-        "probabilities from becoming too certain, and helps if some labels are wrong.",
+        text="Fraction of each target that is spread over all classes, for losses that have such a parameter. 0.1 "
+        "keeps probabilities from becoming too certain, and helps if some labels are wrong.",
     )
     class_weight: Any = parameter(
         default=None,
@@ -192,8 +192,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         """
         check_is_fitted(self)
         outputs, loss = self._outputs(X).astype(np.float64), self._loss()
-        if isinstance(loss, CrossEntropy):
-            return loss.log_predictions(outputs)
+        if has_logarithms(loss):
+            return np.asarray(loss.log_predictions(outputs))
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(loss.predictions(outputs)))
 
@@ -242,10 +242,3 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
             If neither fitted nor given a shape, or a layer cannot take its input.
         """
         return self._summary(input_shape, n_classes)
-
-    def _loss(self) -> Any:
-        """Return the loss; with a name, label_smoothing applies if the loss knows it."""
-        made: Any = super()._loss()
-        if isinstance(self.loss, str) and isinstance(made, CrossEntropy):
-            return CrossEntropy(label_smoothing=self.label_smoothing)
-        return made

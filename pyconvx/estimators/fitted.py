@@ -8,7 +8,6 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from pyconvx import losses
 from pyconvx._core.arrays import all_finite
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import Array, FloatArray, Shape
@@ -104,7 +103,7 @@ class FittedNetwork(TrainingParameters):
 
     def _loss(self) -> Any:
         """Return the loss that training minimises."""
-        return losses.registry.resolve(self.get_params(deep=False)["loss"])
+        return architecture.make_loss(self.get_params(deep=False))
 
     def _threads(self) -> int:
         """Return the number of threads for this call."""
@@ -159,15 +158,18 @@ class FittedNetwork(TrainingParameters):
             uint8=self.scales_uint8_, first=self.data_format == "channels_first",
         )  # fmt: skip
 
-    def save(self, path: StrPath) -> None:
+    def save(self, path: StrPath, *, for_training: bool = False) -> None:
         """Write the fitted estimator to a file, which `pyconvx.load` reads.
 
-        The file holds parameters, weights and the state of training; no code. It is replaced as a whole or,
-        whatever happens, left as it was.
+        The file holds parameters, weights, curves and counters; no code. It is replaced as a whole or, whatever
+        happens, left as it was.
 
         Parameters
         ----------
         path : str or path-like
+        for_training : bool, default=False
+            Whether to write the solver's memory too, of the size of the weights or twice that. Training then
+            goes on bit for bit as it would have here; without it the solver begins anew from these weights.
 
         Raises
         ------
@@ -190,7 +192,7 @@ class FittedNetwork(TrainingParameters):
         True
         """
         check_is_fitted(self)
-        write_file(path, pack(*saved(self)))
+        write_file(path, pack(*saved(self, for_training=for_training)))
 
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether there is a network."""

@@ -68,8 +68,8 @@ def _attributes_of(kind: Any) -> dict[str, Callable[[Any], bool]]:
     return _ATTRIBUTES | dict(kind._target_type.attributes)
 
 
-def saved(estimator: Any) -> tuple[Any, dict[str, Array]]:
-    """Return document and arrays of a fitted estimator."""
+def saved(estimator: Any, *, for_training: bool = True) -> tuple[Any, dict[str, Array]]:
+    """Return document and arrays of a fitted estimator; the solver's memory only `for_training`."""
     writer, network, state = Writer(), estimator.network_, estimator._state
     parameters = estimator.get_params(deep=False)
     document = {
@@ -98,8 +98,10 @@ def saved(estimator: Any) -> tuple[Any, dict[str, Array]]:
         if isinstance(layer, Activation) and isinstance(layer.activation, str):
             writer.named("activations", layer.activation)
     document["plugins"] = sorted([*plugin, *source] for plugin, source in writer.plugins.items())
-    arrays = dict(writer.arrays) | dict(network.parameters) | {_TRAINING + "slots": state.slots}
-    if state.best is not None:
+    arrays = dict(writer.arrays) | dict(network.parameters)
+    if for_training:
+        arrays[_TRAINING + "slots"] = state.slots
+    if for_training and state.best is not None:
         arrays |= {_TRAINING + key: value for key, value in vars(state.best).items()}
     return document, arrays
 
@@ -137,6 +139,9 @@ def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array])
         verify_layer(layer)
     network = Network.from_arrays(layers, tuple(shape), arrays, dtype=stored["dtype"], frozen=stored["frozen"])
     estimator.network_, estimator._state = network, _training_state(state, beside, network)
+    if estimator.early_stopping and _TRAINING + "slots" not in beside and state["validation_scores"]:
+        # written without the solver's memory: the weights are the best ones
+        estimator._state.best = BestWeights(network.buffer.copy(), network.state_buffer.copy())
     estimator.input_shape_ = network.input_shape
     for name, value in attributes.items():
         setattr(estimator, name, value)
@@ -160,10 +165,10 @@ def _check(
 
 
 def _training_state(values: dict[str, Any], arrays: dict[str, Array], network: Network) -> TrainingState:
-    """Return the state of training, with copies of the solver's memory and the best weights."""
+    """Return the state of training, with copies of the solver's memory, if there is one, and the best weights."""
     keys = ("slots", "buffer", "state_buffer")
     copies = {key: np.array(arrays[_TRAINING + key]) for key in keys if _TRAINING + key in arrays}
-    slots = copies.get("slots", np.empty(0))
+    slots = copies.get("slots", np.empty((0, network.n_trainable), network.dtype))
     if slots.ndim != 2 or slots.shape[1] != network.n_trainable or slots.dtype != network.dtype:
         raise ModelFileError(f"the solver's memory has shape {slots.shape}, {slots.dtype}")
     best = None

@@ -61,6 +61,16 @@ def target_kind(loss: object) -> str:
     return str(getattr(loss, "target_kind", TARGET_KINDS[0]))
 
 
+def has_logarithms(loss: object) -> bool:
+    """Return whether a loss computes logarithms of its predictions itself, and not those of a base class's."""
+    for kind in type(loss).__mro__:
+        if "log_predictions" in vars(kind):
+            return True
+        if "predictions" in vars(kind):
+            return False
+    return False
+
+
 def _verify(plugin: object) -> None:
     """Raise TypeError unless the plugin has the methods of a loss and a known kind of targets."""
     require(plugin, Loss.value_and_gradient)

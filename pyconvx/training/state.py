@@ -56,9 +56,9 @@ class TrainingState:
         vars(self).update(vars(copy) | {"slots": self.slots})
 
     def adopt(self, solver: Solver, n: int) -> None:
-        """Make the memory fit a solver: new if it was another solver's, a copy if it is read-only."""
+        """Make the memory fit a solver: new if it was another solver's or not kept, a copy if it is read-only."""
         kind = type(unguarded(solver)).__qualname__
-        if self.solver not in ("", kind):
+        if self.solver not in ("", kind) or self.slots.shape != (solver.slots, n):
             self.slots, self.step = np.zeros((solver.slots, n), self.slots.dtype), 0
         elif not self.slots.flags.writeable:
             self.slots = np.array(self.slots)

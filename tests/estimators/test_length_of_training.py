@@ -91,7 +91,7 @@ def test_a_loaded_model_goes_on_with_its_plan(tmp_path):
     clf = quick(learning_rate="cosine", max_iter=3)
     for _ in range(2):
         clf.partial_fit(X, Y, classes=np.unique(Y))
-    clf.save(tmp_path / "model")
+    clf.save(tmp_path / "model", for_training=True)
     loaded = pyconvx.load(tmp_path / "model")
     assert weights_of(loaded.partial_fit(X, Y)) == weights_of(fitted(X, Y, learning_rate="cosine", max_iter=3))
     with pytest.raises(ValueError, match="and 3 were trained already"):

@@ -147,7 +147,7 @@ def test_save_and_load(tmp_path):
     for outputs in (None, 1, 3):
         y = data(outputs=outputs)[1]
         reg = fit(X, y, loss=Huber(delta=0.5), early_stopping=True, validation_fraction=0.3)
-        reg.save(tmp_path / "model")
+        reg.save(tmp_path / "model", for_training=True)
         loaded = pyconvx.load(tmp_path / "model")
         assert type(loaded) is CNNRegressor
         assert loaded.loss == Huber(delta=0.5)
@@ -173,7 +173,7 @@ def test_outputs_that_do_not_fit_the_network(tmp_path):
     reg.target_shape_ = (2,)
     with pytest.raises(ValueError, match="2 outputs, but the network gives 1: fit again"):
         reg.predict(X)
-    reg.save(tmp_path / "model")
+    reg.save(tmp_path / "model", for_training=True)
     with pytest.raises(ModelFileError, match="2 outputs, but the network gives"):
         pyconvx.load(tmp_path / "model")
 

@@ -46,7 +46,7 @@ CASES = {
 
 
 def through_file(clf, tmp_path):
-    clf.save(tmp_path / "clf.pyconvx")
+    clf.save(tmp_path / "clf.pyconvx", for_training=True)
     return pyconvx.load(tmp_path / "clf.pyconvx")
 
 
@@ -401,3 +401,41 @@ def test_mutated_files(capsys):
     """Random damage; `python tests/support/mutated_files.py 100000` does more of it."""
     mutated_files.main(2000)
     assert "checksum right: ModelFileError" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop"])
+def test_a_file_without_memory_holds_the_weights_alone(solver, tmp_path):
+    clf = fitted(X, Y, solver=solver, hidden_layer_sizes=(200,))
+    weights = clf.network_.buffer.nbytes + clf.network_.state_buffer.nbytes
+    clf.save(tmp_path / "small")
+    clf.save(tmp_path / "large", for_training=True)
+    small, large = ((tmp_path / name).stat().st_size for name in ("small", "large"))
+    assert small - weights < 8000
+    assert large - small > clf._state.slots.nbytes - 100
+    loaded = pyconvx.load(tmp_path / "small")
+    np.testing.assert_array_equal(loaded.predict_proba(X_NEW), clf.predict_proba(X_NEW))
+    assert (loaded.n_iter_, loaded.t_, loaded.loss_curve_) == (clf.n_iter_, clf.t_, clf.loss_curve_)
+
+
+def test_training_goes_on_with_a_new_memory(tmp_path):
+    """As if another solver had trained before: the weights and counters stay, Adam begins."""
+    clf = fitted(X, Y, max_iter=5, shuffle=False)
+    clf.save(tmp_path / "model")
+    loaded = pyconvx.load(tmp_path / "model")
+    clf._state.slots[:] = 0
+    clf._state.step = 0
+    for one in (clf, loaded):
+        one.partial_fit(X, Y)
+    assert weights_of(loaded) == weights_of(clf)
+    assert loaded.n_iter_ == clf.n_iter_ == 6
+    again = through_file(loaded, tmp_path)
+    assert weights_of(again.partial_fit(X, Y)) == weights_of(loaded.partial_fit(X, Y))
+
+
+def test_a_warm_start_after_early_stopping_keeps_the_best(tmp_path):
+    clf = fitted(X, Y, early_stopping=True, validation_fraction=0.3, max_iter=6, warm_start=True, random_state=1)
+    clf.save(tmp_path / "model")
+    loaded = pyconvx.load(tmp_path / "model").set_params(scoring=lambda estimator, X, y: -1e9)
+    best = weights_of(loaded)
+    assert best == weights_of(clf)
+    assert weights_of(fitted(X, Y, clf=loaded)) == best

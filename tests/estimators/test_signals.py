@@ -241,7 +241,7 @@ def test_feature_maps_and_summary():
 @pytest.mark.parametrize("kind", [CNNClassifier, CNNRegressor])
 def test_save_load_pickle_and_go_on(kind, tmp_path):
     one = fit(X, Y, kind=kind, warm_start=True)
-    one.save(tmp_path / "model")
+    one.save(tmp_path / "model", for_training=True)
     copies = [pyconvx.load(tmp_path / "model"), pickle.loads(pickle.dumps(one))]
     for copied in copies:
         assert (copied.spatial_dims, copied.input_shape_) == (1, (12, 3))

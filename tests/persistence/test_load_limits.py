@@ -204,7 +204,9 @@ def test_good_file_is_cheap(tmp_path):
     """The bound holds for real models: weights are read once and copied once."""
     from small import fitted, images, quick
 
-    fitted(*images(), clf=quick(hidden_layer_sizes=(3000, 300), max_iter=1)).save(tmp_path / "clf")
+    fitted(*images(), clf=quick(hidden_layer_sizes=(3000, 300), max_iter=1)).save(
+        tmp_path / "clf", for_training=True
+    )
     size = (tmp_path / "clf").stat().st_size
     assert size > 20 << 20
     outcome, peak, _ = cost_of_loading(tmp_path / "clf")

@@ -173,7 +173,7 @@ older = pyconvx.load(path)
 assert older.n_iter_ == 0
 assert os.listdir(folder) == ["fit"]
 try:
-    clf.save(os.path.join(folder, "model"))
+    clf.save(os.path.join(folder, "model"), for_training=True)
 except OSError as error:
     assert error.errno == errno.ENOSPC
 else:
@@ -307,7 +307,7 @@ clf.save({str(tmp_path / "clf")!r})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
-    fitted(*images(), filters=(40,)).save({str(tmp_path / "clf")!r})
+    fitted(*images(), filters=(40,)).save({str(tmp_path / "clf")!r}, for_training=True)
 except OSError as error:
     print(error.errno)
 """

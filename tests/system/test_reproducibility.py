@@ -275,9 +275,9 @@ def test_predictions_of_large_data_are_those_of_their_rows():
 
 @pytest.mark.parametrize("way", ["saved", "pickled", "copied"])
 def test_copies(way, tmp_path):
-    """Saved and loaded, pickled and copied models predict and train on with the same bits."""
+    """Models that are saved for training and loaded, pickled or copied predict and train on with the same bits."""
     clf = fitted(X, Y, batch_norm=True, dropout=0.3, solver="adamw")
-    clf.save(tmp_path / "model")
+    clf.save(tmp_path / "model", for_training=True)
     copied = {
         "saved": lambda: pyconvx.load(tmp_path / "model"),
         "pickled": lambda: pickle.loads(pickle.dumps(clf)),

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from sklearn.base import BaseEstimator
-
 from pyconvx.estimators import constraints as rule
 from pyconvx.estimators.declaration import estimator, parameter
+from pyconvx.estimators.nested import NestedParameters
 
 
 def _legal_shape(low: int, words: str) -> rule.Rule:
@@ -18,7 +17,7 @@ def _legal_shape(low: int, words: str) -> rule.Rule:
 
 
 @estimator
-class SampleLayout(BaseEstimator):
+class SampleLayout(NestedParameters):
     """An estimator that takes images or signals."""
 
     spatial_dims: int = parameter(
