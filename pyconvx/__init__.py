@@ -17,7 +17,7 @@ import importlib.metadata
 from pathlib import Path
 
 from pyconvx.estimators import Checkpoint, CNNClassifier, CNNRegressor, ImageScaler, load
-from pyconvx.exceptions import CheckpointError, DivergenceError, ModelFileError, PluginError
+from pyconvx.exceptions import CheckpointError, DivergenceError, ModelFileError, PluginError, TrainingWarning
 from pyconvx.inspection.versions import show_versions
 
 __version__ = importlib.metadata.version("pyconvx")
@@ -31,6 +31,7 @@ __all__ = [
     "ImageScaler",
     "ModelFileError",
     "PluginError",
+    "TrainingWarning",
     "get_include",
     "load",
     "show_versions",

@@ -61,7 +61,7 @@ LEGAL = {
     "tol": st.sampled_from([1e-4, 0.0, 10]),
     "momentum": st.sampled_from([0.0, 0.9]),
     "epsilon": st.sampled_from([1e-8, 1e-3]),
-    "n_iter_no_change": st.integers(1, 3),
+    "n_iter_no_change": st.sampled_from([1, 2, 3, np.inf]),
     "class_weight": st.sampled_from([None, "balanced", {0: 1.0, 1: 2.0}]),
     "n_jobs": st.sampled_from([None, 1, 2, 3, -1]),
     "random_state": st.integers(0, 9),
@@ -88,7 +88,7 @@ ILLEGAL = {
     "tol": [-1, "a", np.nan],
     "momentum": [1, -0.1],
     "epsilon": [0, -1],
-    "n_iter_no_change": [0, 1.5, np.inf],
+    "n_iter_no_change": [0, 1.5, -np.inf, np.nan],
     "class_weight": ["x", 5, {0: -1, 1: 1}],
     "n_jobs": [0, 1.5, "a", True],
     "random_state": ["a", -1, 2.5],
@@ -124,6 +124,12 @@ def parameters(draw):
     return chosen | {name: draw(st.sampled_from(ILLEGAL[name]))}, name
 
 
+def needs_more_rows(values, error):
+    """Return whether batch norm over single numbers refused batches of one row, as it has to."""
+    single = values.get("batch_norm") is True and values.get("batch_size") == 1
+    return single and "compares the rows of a batch" in str(error)
+
+
 @fuzz(
     "CNNClassifier",
     weight=2,
@@ -147,6 +153,8 @@ def test_classifier(case, shape, seed, how, layout, dtype, n_jobs):
         try:
             fitted = outcome(quietly(lambda: clf.fit(given_X, y)), faults)
         except AssertionError as error:
+            if needs_more_rows(values, error):
+                return
             if (
                 isinstance(error.__cause__, DivergenceError)
                 and not faults
@@ -198,7 +206,12 @@ def test_classifier_of_signals(case, windows, shape, seed, how, layout, dtype):
     faults += [(illegal,), ("unknown", "nope")] if illegal in values else []
     clf, given_X = CNNClassifier(**values), lay(layout, wrong)
     with Unchanged(wrong, y):
-        fitted = outcome(quietly(lambda: clf.fit(given_X, y)), faults)
+        try:
+            fitted = outcome(quietly(lambda: clf.fit(given_X, y)), faults)
+        except AssertionError as error:
+            if needs_more_rows(values, error):
+                return
+            raise
     if fitted is None:
         assert not hasattr(clf, "network_")
         return

@@ -297,8 +297,8 @@ SCHEDULES = {
     "Step": {"every": {"above": 0}, "rate": {"least": 0}},
     "Exponential": {"rate": {"least": 0}},
     "InvScaling": {"power_t": {}},
-    "Cosine": {"warm_up": {"least": 0}, "floor": {}},
-    "OneCycle": {"rise": {"least": 0}, "start": {}, "end": {}},
+    "Cosine": {"warm_up": {"least": 0}, "floor": {"least": 0}},
+    "OneCycle": {"rise": {"least": 0}, "start": {"above": 0}, "end": {"least": 0}},
 }
 
 

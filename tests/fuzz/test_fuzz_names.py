@@ -22,11 +22,12 @@ PACKAGES = (
 )
 # names that are not functions of arguments: errors, contracts, registries (test_registry.py), constants, reports
 EXEMPT = {
-    "CheckpointError", "DivergenceError", "ModelFileError", "PluginError", "get_include", "show_versions",
+    "CheckpointError", "DivergenceError", "ModelFileError", "PluginError", "TrainingWarning", "get_include",
+    "show_versions",
     "layers.Affine", "layers.Context", "layers.Epilogue", "layers.Layer", "layers.ParameterSpec", "layers.Program",
     "layers.Randomness", "layers.verify_layer", "activations.Activation",
     "activations.ActivationRegistry", "initializers.Initializer", "losses.Loss", "schedules.Schedule",
-    "solvers.Solver", "filters.CROSS", "filters.SEVEN", "filters.KERNELS",
+    "schedules.uses_max_epochs", "solvers.Solver", "filters.CROSS", "filters.SEVEN", "filters.KERNELS",
     *(f"{package}.registry" for package in PACKAGES),
 }  # fmt: skip
 
