@@ -2,11 +2,13 @@
 
 import math
 import operator
+from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
-__all__ = ["as_bool", "as_int", "check_real", "require_real"]
+__all__ = ["as_bool", "as_int", "as_tuples", "check_real", "require_real"]
 
 _PLAIN = (float, int)  # a faster test than that for any real number; every step makes it
 
@@ -33,6 +35,17 @@ def check_real(
             raise ValueError(f"{name} must be above {above:g}, got {value!r}")
         text = f"at least {least:g}" + (f" and below {below:g}" if below < math.inf else "")
         raise ValueError(f"{name} must be {text}, got {value!r}")
+
+
+def as_tuples(value: Any) -> Any:
+    """Return sequences of any kind as tuples, at any depth, and NumPy's numbers as Python's."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return as_tuples(value.tolist())
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return tuple(as_tuples(item) for item in value)
+    return value
 
 
 def require_real(name: str, value: object) -> float:

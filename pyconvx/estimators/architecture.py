@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from pyconvx import activations, losses, schedules, solvers
 from pyconvx import layers as layer_family
+from pyconvx._core.numbers import as_tuples
 from pyconvx._core.types import Shape
 from pyconvx.exceptions import PluginError
 from pyconvx.layers import (
@@ -37,11 +38,13 @@ _SCALARS = {
     "invscaling": {"power_t": "power_t"},
 }
 
+_SEQUENCES = ("filters", "kernel_size", "pool_size", "padding", "hidden_layer_sizes")
 _SMOOTHING = "label_smoothing"
 
 
 def hidden_layers(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, ...]:
     """Return everything before the output layer, flat at its end."""
+    params = params | {name: as_tuples(params[name]) for name in _SEQUENCES}
     given = params["layers"]
     chosen = _default_stack(params, input_shape) if given is None else _given(given, input_shape)
     return chosen if _is_flat(chosen, input_shape) else (*chosen, Flatten())
@@ -120,7 +123,6 @@ def _default_stack(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, .
     stack: list[Layer] = []
     shape = input_shape
     signals, padding = params["spatial_dims"] == 1, params["padding"]
-    padding = tuple(padding) if signals and isinstance(padding, list) else padding
     function, norm = params["activation"], params["batch_norm"]
     for filters in _sizes(params["filters"]):
         kernel = _clipped(params["kernel_size"], shape, padding)
@@ -148,7 +150,7 @@ def _sizes(value: Any) -> list[int]:
 def _clipped(size: Any, shape: Shape, padding: Any) -> Any:
     """Return a window that is no larger than the axes with their padding."""
     axes = len(shape) - 1
-    sizes = as_image_sizes(tuple(size) if isinstance(size, list) else size, axes)[-axes:]
+    sizes = as_image_sizes(size, axes)[-axes:]
     sides = as_padding(as_image_padding(padding, axes))
     ends = [0] * axes if isinstance(sides, str) else [sum(side) for side in sides[-axes:]]
     return tuple(min(int(window), axis + end) for window, axis, end in zip(sizes, shape, ends, strict=False))

@@ -16,7 +16,7 @@ from pyconvx._core.types import Array, FloatArray, Shape
 from pyconvx.estimators import constraints as rule
 from pyconvx.estimators.base import BaseCNN
 from pyconvx.estimators.declaration import estimator, parameter
-from pyconvx.estimators.targets import ClassTargets, Targets
+from pyconvx.estimators.targets import ClassTargets, Targets, plain_text
 from pyconvx.inspection.summary import Summary
 from pyconvx.losses.base import has_logarithms
 
@@ -121,11 +121,27 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         first = not hasattr(self, "network_")
         if first and classes is None and not self.early_stopping:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        targets = None if classes is None else ClassTargets.learn(np.asarray(classes))
+        targets = None if classes is None else ClassTargets.learn(np.asarray(plain_text(classes)))
         if targets is not None and not first and not targets.same_as(before := ClassTargets.of(self)):
             words = f"`classes={classes}` is not the same as on last call, which was {before.shown()}"
             raise ValueError(words)
         return self._partial_fit(X, y, targets, sample_weight)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the fraction of right predictions.
+
+        Parameters
+        ----------
+        X : array-like
+            As for `predict`.
+        y : array-like of shape (n,)
+        sample_weight : array-like of shape (n,), optional
+
+        Returns
+        -------
+        float
+        """
+        return float(super().score(X, plain_text(y), sample_weight))
 
     def predict(self, X: Any) -> Array:
         """Return the label of the most probable class.

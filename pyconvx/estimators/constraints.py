@@ -4,7 +4,7 @@
 `declaration`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Number
 from typing import Any, NamedTuple
 
@@ -70,16 +70,23 @@ def choice(*values: Any) -> Rule:
     return Rule(lambda v: isinstance(v, str) and v in values, text)
 
 
+def listed(value: Any) -> list[Any] | None:
+    """Return the members of a sequence of any kind, a range or an array too; None for what is none."""
+    if isinstance(value, np.ndarray):
+        return list(value) if value.ndim == 1 else None
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else None
+
+
 boolean = Rule(lambda v: isinstance(v, (bool, np.bool_)), "an instance of 'bool'")
 nothing = Rule(lambda v: v is None, "None")
 endless = Rule(lambda v: isinstance(v, (float, np.floating)) and v == np.inf, "numpy.inf")
 verbosity = Rule(lambda v: isinstance(v, (bool, np.bool_)) or (_is_int(v) and v >= 0), "a bool or an int >= 0")
 sizes = Rule(
-    lambda v: isinstance(v, (tuple, list, np.ndarray)) and all(_is_int(i) and i >= 1 for i in v),
+    lambda v: (members := listed(v)) is not None and all(_is_int(i) and i >= 1 for i in members),
     "a sequence of ints in the range [1, inf)",
 )
 pair = Rule(
-    lambda v: (_is_int(v) and v >= 1) or (isinstance(v, (tuple, list)) and len(v) == 2 and sizes.accepts(v)),
+    lambda v: (_is_int(v) and v >= 1) or (sizes.accepts(v) and len(v) == 2),
     "an int in the range [1, inf) or a pair of them",
 )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import check_is_fitted
 
+from pyconvx._core.containers import MapTransformer
 from pyconvx._core.types import Array, FloatArray
 from pyconvx.estimators import constraints as rule
 from pyconvx.estimators import samples
@@ -18,7 +19,7 @@ _CHUNK = 1 << 22  # numbers that are cast to double at a time
 
 
 @estimator
-class ImageScaler(OneToOneFeatureMixin, TransformerMixin, SampleLayout):
+class ImageScaler(OneToOneFeatureMixin, MapTransformer, SampleLayout):
     """Give each channel mean 0 and standard deviation 1.
 
     Parameters

@@ -9,9 +9,10 @@ import math
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import check_array
 
 from pyconvx._core.arrays import as_stack
+from pyconvx._core.rows import checked_rows
 from pyconvx._core.types import Array, Shape
 
 _CHUNK = 1 << 22  # numbers that a finite check casts at a time
@@ -50,11 +51,11 @@ def check_samples(estimator: Any, X: Any, *, reset: bool) -> Array:
         _refuse_single(estimator, X)
     X = _as_array(estimator, X)
     if getattr(X, "ndim", 2) <= 2:
-        array: Array = validate_data(estimator, X, reset=reset)
+        array: Array = checked_rows(estimator, X, reset=reset)
     else:
         array = X
         if reset:
-            estimator.n_features_in_ = math.prod(array.shape[1:])
+            estimator.n_features_in_ = array.shape[1]  # scikit-learn's convention for any X; shapes are compared
             if hasattr(estimator, "feature_names_in_"):
                 del estimator.feature_names_in_
     if array.dtype.kind not in "biuf":

@@ -1,5 +1,6 @@
 """What an estimator keeps in a file, and how it comes back: its parameters, its network, the state of training."""
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -186,9 +187,10 @@ def _check_whole(estimator: Any) -> None:
     targets = estimator._target_type.of(estimator)
     if network.output_shape != (targets.n_outputs,):
         raise ModelFileError(f"{targets}, but the network gives {network.output_shape}")
-    if estimator.n_features_in_ != np.prod(network.input_shape):
+    size = math.prod(network.input_shape)
+    if estimator.n_features_in_ not in (size, network.input_shape[0], network.input_shape[-1]):
         raise ModelFileError(f"{estimator.n_features_in_} features, but the network takes {network.input_shape}")
-    if len(getattr(estimator, "feature_names_in_", ())) not in (0, estimator.n_features_in_):
+    if len(getattr(estimator, "feature_names_in_", ())) not in (0, size):
         raise ModelFileError(f"{len(estimator.feature_names_in_)} names for {estimator.n_features_in_} features")
 
 

@@ -8,12 +8,14 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from pyconvx._core.arrays import as_stack
-from pyconvx._core.numbers import as_int
+from pyconvx._core.containers import MapTransformer
+from pyconvx._core.numbers import as_int, as_tuples
+from pyconvx._core.rows import checked_rows
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import FloatArray, Padding
 from pyconvx.filters.kernels import get_kernel
@@ -24,7 +26,7 @@ from pyconvx.ops.geometry import window
 _DTYPES = [np.float32, np.float64]
 
 
-class FilterBank(TransformerMixin, BaseEstimator):
+class FilterBank(MapTransformer, BaseEstimator):
     """Filter images with several classic kernels; the output of each kernel at each pixel is a feature.
 
     Parameters
@@ -188,7 +190,7 @@ class FilterBank(TransformerMixin, BaseEstimator):
         """Return X as (n, H, W, C); with `reset` the number of features is that of X."""
         if (X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim) == 2:
             # scikit-learn's check, which also handles data frames with names, and sparse matrices
-            rows: FloatArray = validate_data(self, X, dtype=_DTYPES, reset=reset)
+            rows: FloatArray = checked_rows(self, X, reset=reset, dtype=_DTYPES)
             shape = self._row_shape(rows.shape[1]) if reset else self.input_shape_
             return rows.reshape(len(rows), *shape)
         images: FloatArray = check_array(X, dtype=_DTYPES, allow_nd=True, estimator=self, input_name="X")
@@ -197,7 +199,7 @@ class FilterBank(TransformerMixin, BaseEstimator):
         if images.ndim != 4:
             raise ValueError(f"X must be images of shape (n, H, W, C) or (n, H, W), got shape {images.shape}")
         if reset:
-            self.n_features_in_ = math.prod(images.shape[1:])
+            self.n_features_in_ = np.shape(X)[1]
         elif images.shape[1:] != self.input_shape_:
             raise ValueError(
                 f"X has images of shape {images.shape[1:]}, but FilterBank was fitted on {self.input_shape_}"
@@ -208,9 +210,10 @@ class FilterBank(TransformerMixin, BaseEstimator):
         """Return (H, W, C) of the image in a flat row."""
         if self.image_shape is None:
             return 1, features, 1
-        if not isinstance(self.image_shape, (tuple, list)):
+        given = as_tuples(self.image_shape)
+        if not isinstance(given, tuple):
             raise TypeError(f"image_shape must be (H, W) or (H, W, C), got {self.image_shape!r}")
-        shape = tuple(as_int("image_shape", size, 1) for size in self.image_shape)
+        shape = tuple(as_int("image_shape", size, 1) for size in given)
         if len(shape) not in (2, 3) or math.prod(shape) != features:
             raise ValueError(
                 f"image_shape {self.image_shape} does not fit rows of {features} features: "

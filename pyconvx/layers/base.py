@@ -14,10 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
-import numpy as np
-
 from pyconvx._core.fields import field_types
-from pyconvx._core.numbers import require_real
+from pyconvx._core.numbers import as_tuples, require_real
 from pyconvx._core.types import Array, FloatArray, Shape
 from pyconvx.layers.context import Context
 from pyconvx.layers.epilogue import Epilogue
@@ -63,27 +61,19 @@ class ParameterSpec:
     kind: Kind = "weight"
 
 
-def _frozen(value: Any) -> Any:
-    """Return lists as tuples, at any depth, and NumPy's numbers as Python's."""
-    if isinstance(value, (list, tuple)):
-        return tuple(_frozen(item) for item in value)
-    single = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim)
-    return value.item() if single else value
-
-
 @dataclass(frozen=True)
 class Layer:
     """Base of the built-in layers, and a convenience for plugins.
 
     A subclass is a frozen dataclass whose fields hold numbers, strings, None, tuples and other values;
-    lists become tuples, NumPy's numbers Python's. It defines `output_shape`, `forward` and `backward`, and
+    sequences become tuples, NumPy's numbers Python's. It defines `output_shape`, `forward` and `backward`, and
     what else differs from the defaults here. Shapes are those of one sample: (H, W, C) or (features,).
     """
 
     def __post_init__(self) -> None:
-        """Turn lists into tuples, so that the value can be hashed; reject flags and numbers of another type."""
+        """Turn sequences into tuples, so that the value can be hashed; reject flags and numbers of other types."""
         for name, kind in field_types(type(self)).items():
-            value = _frozen(getattr(self, name))
+            value = as_tuples(getattr(self, name))
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if (kind is bool and not isinstance(value, bool)) or (kind is float and not number):
                 raise TypeError(f"{type(self).__name__}: {name} must be a {kind.__name__}, got {value!r}")

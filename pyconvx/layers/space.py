@@ -6,7 +6,7 @@ signals. A signal (length, channels) reaches the kernels as an image with one ro
 
 from typing import Any
 
-from pyconvx._core.numbers import as_int
+from pyconvx._core.numbers import as_int, as_tuples
 from pyconvx._core.types import Pair, Shape
 from pyconvx.layers.base import Layer
 from pyconvx.ops.geometry import as_padding, as_pair
@@ -54,10 +54,11 @@ def as_image_padding(padding: Any, axes: int) -> Any:
 
 def check_padding(padding: object, axes: int) -> None:
     """Refuse padding that does not fit the number of axes."""
+    padding = as_tuples(padding)
     if axes == 2 or isinstance(padding, str):
         as_padding(padding)
         return
-    sides = padding if isinstance(padding, (tuple, list)) else (padding,)
+    sides = padding if isinstance(padding, tuple) else (padding,)
     if not 1 <= len(sides) <= 2:
         raise ValueError(f'padding must be an int, (before, after), "same" or "valid", got {padding!r}')
     for side in sides:

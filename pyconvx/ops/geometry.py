@@ -51,7 +51,7 @@ def as_padding(padding: object) -> str | tuple[Pair, Pair]:
 def _output_size(size: int, kernel_size: int, stride: int, padding: Pair, dilation: int, ceil_mode: bool) -> int:
     """Count the cells along one axis; 0 or less if the window does not fit."""
     steps = size + sum(padding) - dilation * (kernel_size - 1) - 1
-    if steps < 0:
+    if steps < 0 and not ceil_mode:
         return 0
     cells = (steps + stride - 1 if ceil_mode else steps) // stride + 1
     # a last window that starts in the padding after the data sees none of it
@@ -80,8 +80,9 @@ def conv_output_size(
     padding : int, (before, after), "same" or "valid"
         "same" gives ``ceil(size / stride)``, the smaller half of the padding before; "valid" is 0.
     ceil_mode : bool
-        Round up instead of down, as pooling may; a last window that would start in the padding
-        after the data is dropped.
+        Round up instead of down, as pooling may: windows may reach beyond the padded input, also a first one
+        that is larger by less than `stride`. A last window that would start in the padding after the data is
+        dropped.
 
     Returns
     -------
@@ -233,7 +234,7 @@ def window(
         )
         for i in range(2)
     )
-    if rows.extent > rows.padded_size or columns.extent > columns.padded_size:
+    if rows.positions < 1 or columns.positions < 1:
         kernel = f"kernel {rows.taps}x{columns.taps} (dilation {rows.dilation}x{columns.dilation})"
         raise ValueError(
             f"{where}: {kernel} exceeds the padded input {rows.padded_size}x{columns.padded_size}: "

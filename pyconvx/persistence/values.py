@@ -59,6 +59,8 @@ class Writer:
             return {"tuple": self.write(list(value), where)}
         if type(value) is dict:
             return {"dict": [[self.write(k, where), self.write(v, f"{where}[{k!r}]")] for k, v in value.items()]}
+        if isinstance(value, range):
+            return self.write(tuple(value), where)
         if isinstance(value, np.generic):
             return {"number": [value.dtype.str, self.write(value.item(), where)]}
         if isinstance(value, np.ndarray):

@@ -99,7 +99,7 @@ def test_fitted_attributes_follow_scikit_learns():
     assert clf.best_validation_score_ is None
     assert clf.n_parameters_ == sum(a.size for a in clf.network_.parameters.values())
     assert clf.n_layers_ == len(clf.network_.layers)
-    assert clf.n_features_in_ == 36
+    assert clf.n_features_in_ == 6
 
 
 def test_it_learns():

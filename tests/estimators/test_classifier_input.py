@@ -296,7 +296,7 @@ def test_images_in_any_memory(data):
     assert weights_of(clf) == weights_of(expected)
     np.testing.assert_array_equal(clf.predict_proba(data), expected.predict_proba(X))
     assert clf.input_shape_ == (6, 6, 1)
-    assert clf.n_features_in_ == 36
+    assert clf.n_features_in_ == 6
     assert not hasattr(clf, "feature_names_in_")
 
 

@@ -66,8 +66,22 @@ def test_switches_sizes_and_pairs():
     ]
     sizes = ((), (1,), [2, 3], np.array([1, 2]), (0,), (1, -1), (1.0,), (True,), 3, "12")
     assert [rule.sizes.accepts(v) for v in sizes] == [True] * 4 + [False] * 6
-    pairs = (1, np.int64(2), (1, 2), [3, 4], 0, True, (1,), (1, 2, 3), (0, 1), (1, 0), np.array([1, 2]), None)
-    assert [rule.pair.accepts(v) for v in pairs] == [True] * 4 + [False] * 8
+    pairs = (
+        1,
+        np.int64(2),
+        (1, 2),
+        [3, 4],
+        np.array([1, 2]),
+        range(1, 3),
+        0,
+        True,
+        (1,),
+        (1, 2, 3),
+        (0, 1),
+        (1, 0),
+        None,
+    )
+    assert [rule.pair.accepts(v) for v in pairs] == [True] * 6 + [False] * 7
 
 
 def test_either():

@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from small import quick
+from sklearn.utils.validation import _check_n_features
+from small import fitted, quick
 
+import pyconvx
+from pyconvx import CNNRegressor, ImageScaler
 from pyconvx.estimators import samples
 
 
@@ -70,7 +73,7 @@ def test_arrays_keep_their_type_and_memory(kind, axes):
     got = samples.check_samples(clf, data, reset=True)
     assert (got.dtype, got.shape) == (data.dtype, data.shape)
     assert np.shares_memory(got, data)
-    assert clf.n_features_in_ == data[0].size
+    assert clf.n_features_in_ == data.shape[1]
     assert samples.check_samples(clf, data.tolist(), reset=False).shape == data.shape
 
 
@@ -92,7 +95,30 @@ def test_names_of_columns_come_and_go():
     assert hasattr(clf, "feature_names_in_")
     samples.check_samples(clf, np.ones((3, 2, 2)), reset=True)
     assert not hasattr(clf, "feature_names_in_")
-    assert clf.n_features_in_ == 4
+    assert clf.n_features_in_ == 2
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("shape", [(6, 7), (6, 7, 1), (6, 7, 3), (3, 7, 6)])
+def test_n_features_in_is_what_scikit_learn_compares(shape, data_format, tmp_path):
+    """Tools compare it with X.shape[1], whatever X is; shapes are checked against input_shape_."""
+    X, y = np.random.default_rng(0).random((12, *shape)), np.arange(12) % 2
+    for model in (quick(data_format=data_format), CNNRegressor(data_format=data_format, max_iter=1)):
+        fitted(X, y, clf=model)
+        assert model.n_features_in_ == X.shape[1]
+        _check_n_features(model, X, reset=False)
+        size = int(np.prod(shape))
+        flat = X.reshape(12, size)
+        np.testing.assert_array_equal(model.predict(flat), model.predict(X))
+        with pytest.raises(ValueError, match=f"X has {size + 1} features, but .* is expecting {size} features"):
+            model.predict(np.ones((2, size + 1)))
+        with pytest.raises(ValueError, match="1D array"):
+            model.predict(np.ones(size + 1))
+        with pytest.raises(ValueError, match=r"images of shape \(.*, but"):
+            model.predict(np.ones((2, *shape[:-1], shape[-1] + 1)))
+        model.save(tmp_path / "model")
+        assert pyconvx.load(tmp_path / "model").n_features_in_ == X.shape[1]
+    assert ImageScaler(data_format=data_format).fit(X).n_features_in_ == X.shape[1]
 
 
 @pytest.mark.parametrize("reset", [True, False])

@@ -112,7 +112,7 @@ DAMAGED = {
     "frozen numbers": (lambda d, a: d["network"].update(frozen=[1]), "frozen must be names, got"),
     "frozen text": (lambda d, a: d["network"].update(frozen="x"), "frozen must be names, got"),
     "names of columns": (
-        lambda d, a: d["attributes"].update(feature_names_in_={"objects": [[1], ["a"]]}), "1 names for 36 features"
+        lambda d, a: d["attributes"].update(feature_names_in_={"objects": [[1], ["a"]]}), "1 names for 6 features"
     ),
     "no classes": (
         lambda d, a: d["attributes"].update(classes_={"strings": ["U1", [0], []]}), "classes_ cannot be"

@@ -58,7 +58,7 @@ def test_the_default_stack_is_one_of_signals():
         Flatten(), Dense(8), Activation("relu"), Dropout(0.2), Dense(3, initializer="xavier_uniform"),
     )  # fmt: skip
     assert clf.input_shape_ == (12, 3)
-    assert clf.n_features_in_ == 36
+    assert clf.n_features_in_ == 12
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 100])

@@ -135,7 +135,7 @@ def test_bank_is_its_filters(channels):
     bank = FilterBank(names).fit(images)
     y = bank.transform(images)
     assert bank.output_shape_ == (6, 5, 3 * channels)
-    assert bank.n_features_in_ == 30 * channels
+    assert bank.n_features_in_ == images.shape[1]
     planes = y.reshape(4, 6, 5, channels, 3)
     for f, name in enumerate(names):
         np.testing.assert_array_equal(planes[..., f], apply_filter(images, name))

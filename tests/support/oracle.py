@@ -39,6 +39,8 @@ def output_size(size, kernel_size, stride=1, padding=(0, 0), dilation=1, ceil_mo
     end = size + sum(padding)
     reach = dilation * (kernel_size - 1) + 1
     starts = [start for start in range(0, end, stride) if start + reach <= end]
+    if ceil_mode and not starts:
+        return int(reach - end < stride)  # a first window that reaches beyond the end by less than a step
     if ceil_mode:
         after = starts[-1] + stride
         if starts[-1] + reach < end and after < size + padding[0]:

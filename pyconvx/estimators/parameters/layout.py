@@ -11,7 +11,7 @@ def _legal_shape(low: int, words: str) -> rule.Rule:
     """Accept None, or the shape of one sample with or without its axis of channels."""
 
     def accepts(value: Any) -> bool:
-        return isinstance(value, (tuple, list)) and len(value) in (low, low + 1) and rule.sizes.accepts(value)
+        return rule.sizes.accepts(value) and len(value) in (low, low + 1)
 
     return rule.either(rule.Rule(accepts, f"{words} ints in the range [1, inf)"), rule.nothing)
 

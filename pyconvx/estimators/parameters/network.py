@@ -112,7 +112,7 @@ class NetworkParameters(SampleLayout):
     )
     layers: Any = parameter(
         default=None,
-        rule=rule.either(rule.Rule(lambda v: isinstance(v, (list, tuple)), "a sequence of layers"), rule.nothing),
+        rule=rule.either(rule.Rule(lambda v: rule.listed(v) is not None, "a sequence of layers"), rule.nothing),
         kind="sequence of layers or None",
         text="Replaces everything before the output layer, for architectures that the default stack does not "
         "offer: values of `pyconvx.layers`, or names of layers that need no arguments. `Flatten` is added "

@@ -50,6 +50,7 @@ class ClassTargets(Targets):
         """Return labels as a 1-D array, one per row of X."""
         require_y(estimator, y)
         refuse_odd_array(name, y)
+        y = plain_text(y)
         labels: Array = column_or_1d(y, warn=True)
         assert_all_finite(labels, input_name=name)
         check_consistent_length(X, labels)
@@ -106,6 +107,11 @@ class ClassTargets(Targets):
     def shown(self) -> str:
         """Return the classes for messages."""
         return str(self.classes)
+
+
+def plain_text(y: Any) -> Any:
+    """Return labels in NumPy's StringDType as ordinary text, which scikit-learn can check; all else as it is."""
+    return np.array(y.tolist(), str) if getattr(getattr(y, "dtype", None), "kind", "") == "T" else y
 
 
 def distinct(labels: Array) -> Array:
