@@ -17,7 +17,15 @@ import importlib.metadata
 from pathlib import Path
 
 from pyconvx.estimators import Checkpoint, CNNClassifier, CNNRegressor, ImageScaler, load
-from pyconvx.exceptions import CheckpointError, DivergenceError, ModelFileError, PluginError, TrainingWarning
+from pyconvx.exceptions import (
+    CheckpointError,
+    DivergenceError,
+    FlatImagesWarning,
+    InputScaleWarning,
+    ModelFileError,
+    PluginError,
+    TrainingWarning,
+)
 from pyconvx.inspection.versions import show_versions
 
 __version__ = importlib.metadata.version("pyconvx")
@@ -28,7 +36,9 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "DivergenceError",
+    "FlatImagesWarning",
     "ImageScaler",
+    "InputScaleWarning",
     "ModelFileError",
     "PluginError",
     "TrainingWarning",

@@ -4,7 +4,15 @@ All but CheckpointError, which is about the disk, are ValueErrors, so that code 
 as ``error_score`` of a grid search) handles them like any other fit that failed.
 """
 
-__all__ = ["CheckpointError", "DivergenceError", "ModelFileError", "PluginError", "TrainingWarning"]
+__all__ = [
+    "CheckpointError",
+    "DivergenceError",
+    "FlatImagesWarning",
+    "InputScaleWarning",
+    "ModelFileError",
+    "PluginError",
+    "TrainingWarning",
+]
 
 
 class PluginError(ValueError):
@@ -25,3 +33,11 @@ class CheckpointError(OSError):
 
 class TrainingWarning(UserWarning):
     """Training does what its parameters say, but hardly what was meant, such as steps of length 0."""
+
+
+class InputScaleWarning(UserWarning):
+    """Samples reach far beyond the range in which networks learn well, or uint8 samples use little of theirs."""
+
+
+class FlatImagesWarning(UserWarning):
+    """Rows that look like flattened images are taken for images with one row of pixels."""

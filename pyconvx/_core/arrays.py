@@ -20,6 +20,17 @@ def refuse_odd_array(name: str, value: object) -> None:
         raise TypeError(f"{name} is a numpy.matrix; pass numpy.asarray of it")
 
 
+def as_numpy(value: Any) -> Any:
+    """Return an array of another library, such as a tensor, as one of NumPy's; all else as it is."""
+    if isinstance(value, (np.ndarray, np.generic)) or not hasattr(value, "__dlpack__"):
+        return value
+    value = value.detach() if hasattr(value, "detach") else value  # a tensor that records its history
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, TypeError, ValueError, RuntimeError):  # another device, or kind of number
+        return np.asarray(value)
+
+
 def as_stack(name: str, value: Any) -> Any:
     """Return what holds samples as one array: a list, or an object array, of arrays of one shape too.
 
@@ -30,6 +41,7 @@ def as_stack(name: str, value: Any) -> Any:
     ValueError
         If the samples have several shapes.
     """
+    value = as_numpy(value)
     refuse_odd_array(name, value)
     if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1:
         if not all(isinstance(sample, np.ndarray) for sample in value):

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from pyconvx._core.arrays import as_numpy
 from pyconvx._core.types import Array, FloatArray, Shape
 from pyconvx.estimators import constraints as rule
 from pyconvx.estimators.base import BaseCNN
 from pyconvx.estimators.declaration import estimator, parameter
-from pyconvx.estimators.targets import ClassTargets, Targets, plain_text
+from pyconvx.estimators.targets import ClassTargets, Targets, plain_labels
 from pyconvx.inspection.summary import Summary
 from pyconvx.losses.base import has_logarithms
 
@@ -121,7 +122,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         first = not hasattr(self, "network_")
         if first and classes is None and not self.early_stopping:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        targets = None if classes is None else ClassTargets.learn(np.asarray(plain_text(classes)))
+        targets = None if classes is None else ClassTargets.learn(np.asarray(plain_labels(classes)))
         if targets is not None and not first and not targets.same_as(before := ClassTargets.of(self)):
             words = f"`classes={classes}` is not the same as on last call, which was {before.shown()}"
             raise ValueError(words)
@@ -141,7 +142,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         -------
         float
         """
-        return float(super().score(X, plain_text(y), sample_weight))
+        return float(super().score(X, plain_labels(y), as_numpy(sample_weight)))
 
     def predict(self, X: Any) -> Array:
         """Return the label of the most probable class.

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from pyconvx._core.arrays import all_finite
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import Array, FloatArray, Shape
-from pyconvx.estimators import architecture, samples
+from pyconvx.estimators import architecture, notices, samples
 from pyconvx.estimators.parameters import TrainingParameters
 from pyconvx.estimators.predictor import CompiledPredictor, network_outputs
 from pyconvx.estimators.saving import saved
@@ -31,6 +31,7 @@ class FittedNetwork(TrainingParameters):
     network_: Network
     input_shape_: Shape
     scales_uint8_: bool
+    input_scale_: float
     n_iter_: int
     _state: TrainingState
     _known: tuple[Any, Array]  # while a scorer runs
@@ -53,7 +54,11 @@ class FittedNetwork(TrainingParameters):
         checked = samples.check_samples(self, X, reset=reset)
         if reset:
             self.input_shape_ = samples.first_shape(self, checked)
-            self.scales_uint8_ = checked.dtype == np.uint8
+            automatic = isinstance(self.input_scale, str)
+            self.scales_uint8_ = automatic and checked.dtype == np.uint8
+            self.input_scale_ = (1 / 255 if self.scales_uint8_ else 1.0) if automatic else float(self.input_scale)
+            notices.of_shape(self, checked)
+            notices.of_scale(self, checked)
         else:
             samples.check_same_shape(self, checked)
             samples.check_same_kind(self, checked, name)
@@ -70,7 +75,8 @@ class FittedNetwork(TrainingParameters):
 
     def _samples(self, X: Array) -> ArraySource:
         """Return rows of X as samples."""
-        return ArraySource(X, self.input_shape_, channels_first=self.data_format == "channels_first")
+        first = self.data_format == "channels_first"
+        return ArraySource(X, self.input_shape_, channels_first=first, scale=self.input_scale_)
 
     def _make_network(self, X: Array, n_outputs: int) -> None:
         """Make a network with new weights, and a state of training that begins."""
@@ -154,8 +160,9 @@ class FittedNetwork(TrainingParameters):
         check_is_fitted(self)
         return CompiledPredictor(
             CompiledNetwork(self.network_, self._threads()), self._loss(), self._target_type.of(self),
-            samples.ordered(self, self.input_shape_),
-            uint8=self.scales_uint8_, first=self.data_format == "channels_first",
+            samples.ordered(self, self.input_shape_), scale=self.input_scale_,
+            uint8=self.scales_uint8_ if isinstance(self.input_scale, str) else None,
+            first=self.data_format == "channels_first",
         )  # fmt: skip
 
     def save(self, path: StrPath, *, for_training: bool = False) -> None:

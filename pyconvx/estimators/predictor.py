@@ -56,13 +56,14 @@ class CompiledPredictor:
         targets: Targets,
         input_shape: Shape,
         *,
-        uint8: bool,
+        scale: float,
+        uint8: bool | None,
         first: bool,
     ) -> None:
         vars(self).update(targets.fitted())
         self.input_shape = input_shape
         self._network, self._loss, self._targets = network, loss, targets
-        self._uint8, self._first = uint8, first
+        self._scale, self._uint8, self._first = scale, uint8, first
         flat = (math.prod(input_shape),)
         space = input_shape[1:] if first else input_shape[:-1]
         self._shapes = {input_shape, flat} | ({space} if flat[0] == math.prod(space) else set())
@@ -74,7 +75,8 @@ class CompiledPredictor:
         Parameters
         ----------
         X : array-like of shape (n, *input_shape), (n, features), or without the axis of a single channel
-            uint8 if the estimator was fitted to uint8, otherwise numbers. Their values are not checked.
+            uint8 if the estimator was fitted to uint8, otherwise numbers; with an `input_scale` of the user's
+            any of them. Their values are not checked.
 
         Raises
         ------
@@ -89,16 +91,16 @@ class CompiledPredictor:
             missing = ": the axis of samples is missing, pass X[np.newaxis]" if X.shape in self._shapes else ""
             sizes = ", ".join(map(str, self.input_shape))
             raise ValueError(f"expected an array of shape (n, {sizes}), got {X.shape}{missing}")
-        if X.dtype.kind not in "uif" or (X.dtype == np.uint8) != self._uint8:
+        if X.dtype.kind not in "uif" or self._uint8 not in (None, X.dtype == np.uint8):
             samples = "images" if len(self.input_shape) == 3 else "signals"
             kind = f"uint8 {samples}" if self._uint8 else "numbers other than uint8"
             raise ValueError(f"the estimator was fitted to {kind}, got {X.dtype}")
         network = self._network
         with self._lock:
-            if X.dtype == network.dtype and not self._first and 0 < len(X) <= network.rows:
+            if X.dtype == network.dtype and self._scale == 1 and not self._first and 0 < len(X) <= network.rows:
                 outputs = batch_outputs(network, X)  # a few microseconds less, which shows with single images
             else:
-                source = ArraySource(X, network.input_shape, channels_first=self._first)
+                source = ArraySource(X, network.input_shape, channels_first=self._first, scale=self._scale)
                 outputs = network_outputs(network, source)
         return self._targets.present(np.asarray(self._loss.predictions(outputs)))
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from pyconvx._core.arrays import as_numpy
 from pyconvx._core.types import FloatArray, Shape
 from pyconvx.estimators import constraints as rule
 from pyconvx.estimators.base import BaseCNN
@@ -107,6 +108,22 @@ class CNNRegressor(RegressorMixin, BaseCNN):
         """
         self._check_parameters()
         return self._partial_fit(X, y, None, sample_weight)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R², the coefficient of determination.
+
+        Parameters
+        ----------
+        X : array-like
+            As for `predict`.
+        y : array-like of shape (n,) or (n, k)
+        sample_weight : array-like of shape (n,), optional
+
+        Returns
+        -------
+        float
+        """
+        return float(super().score(X, as_numpy(y), as_numpy(sample_weight)))
 
     def predict(self, X: Any) -> FloatArray:
         """Return the predicted numbers.

@@ -46,6 +46,7 @@ def check_samples(estimator: Any, X: Any, *, reset: bool) -> Array:
         For complex or non-finite numbers, dates, no samples, no features, too many axes.
     """
     X = as_stack("X", X)
+    bytes_only = _holds_bytes(X)
     _refuse_text(X)
     if not reset and hasattr(estimator, "input_shape_"):
         _refuse_single(estimator, X)
@@ -60,7 +61,16 @@ def check_samples(estimator: Any, X: Any, *, reset: bool) -> Array:
                 del estimator.feature_names_in_
     if array.dtype.kind not in "biuf":
         raise ValueError(f"X must hold real numbers, got {array.dtype}")
-    return array
+    return array.astype(np.uint8, copy=False) if bytes_only else array
+
+
+def _holds_bytes(X: Any) -> bool:
+    """Return whether X is uint8 by another name: nullable or Arrow columns of a frame."""
+    kinds = getattr(X, "dtypes", None)
+    if kinds is None or not hasattr(X, "columns"):
+        return False
+    names = {str(kind).lower().removesuffix("[pyarrow]") for kind in list(kinds)}
+    return names == {"uint8"}
 
 
 def _refuse_text(X: Any) -> None:
@@ -147,7 +157,9 @@ def check_same_shape(estimator: Any, X: Array) -> None:
 
 
 def check_same_kind(estimator: Any, X: Array, name: str = "X") -> None:
-    """Refuse floats for a network fitted on uint8, and the other way round."""
+    """Refuse floats for a network fitted on uint8, and the other way round, unless the user gave a scale."""
+    if not isinstance(estimator.input_scale, str):
+        return
     if estimator.scales_uint8_ == (X.dtype == np.uint8):
         return
     if estimator.scales_uint8_:

@@ -40,6 +40,7 @@ _ATTRIBUTES: dict[str, Callable[[Any], bool]] = {
     "n_features_in_": _is_count,
     "feature_names_in_": lambda value: isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype == object,
     "scales_uint8_": lambda value: type(value) is bool,
+    "input_scale_": lambda value: type(value) is float and 0 < value < math.inf,
     "n_iter_": _is_count,
     "t_": _is_count,
     "loss_": _is_number,
@@ -48,7 +49,7 @@ _ATTRIBUTES: dict[str, Callable[[Any], bool]] = {
     "validation_scores_": _or_none(_is_curve),
     "best_validation_score_": _or_none(_is_number),
 }
-_OPTIONAL = {"feature_names_in_"}
+_OPTIONAL = {"feature_names_in_", "input_scale_"}
 _STATE: dict[str, Callable[[Any], bool]] = {
     "seed": _is_count,
     "solver": lambda value: isinstance(value, str),
@@ -144,6 +145,7 @@ def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array])
         # written without the solver's memory: the weights are the best ones
         estimator._state.best = BestWeights(network.buffer.copy(), network.state_buffer.copy())
     estimator.input_shape_ = network.input_shape
+    attributes.setdefault("input_scale_", 1 / 255 if attributes["scales_uint8_"] else 1.0)  # a file of old
     for name, value in attributes.items():
         setattr(estimator, name, value)
     estimator.n_parameters_, estimator.n_layers_ = network.n_parameters, len(network.layers)

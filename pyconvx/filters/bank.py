@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from pyconvx._core.arrays import as_stack
 from pyconvx._core.containers import MapTransformer
-from pyconvx._core.numbers import as_int, as_tuples
+from pyconvx._core.numbers import as_bool, as_int, as_tuples
 from pyconvx._core.rows import checked_rows
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import FloatArray, Padding
@@ -36,6 +36,12 @@ class FilterBank(MapTransformer, BaseEstimator):
     image_shape : (int, int) or (int, int, int), optional
         (H, W) or (H, W, C) of images that come as flat rows. Without it a flat row is a signal: an image one
         pixel high. An X of three or four axes has the shape of its images.
+    data_format : {"channels_last", "channels_first"}
+        Where X, flat rows and `image_shape` have the axis of channels, and where the results have it. Grey
+        images (n, H, W) have none.
+    flatten : bool
+        Whether results are flat rows; if not they are maps (n, OH, OW, C * kernels), or with channels first
+        (n, C * kernels, OH, OW).
     padding : int, (height, width), ((top, bottom), (left, right)), "same" or "valid"
         Zeros around the images, as for `apply_filter`.
     n_jobs : int, optional
@@ -48,7 +54,7 @@ class FilterBank(MapTransformer, BaseEstimator):
     output_shape_ : (int, int, int)
         (OH, OW, C * kernels) before flattening; the outputs for one channel are side by side.
     n_features_in_ : int
-        H * W * C.
+        Length of the second axis of X.
     feature_names_in_ : array of str
         Names of the columns, if X was a data frame that has them.
 
@@ -73,11 +79,15 @@ class FilterBank(MapTransformer, BaseEstimator):
         names: Sequence[str] = ("sobel_x", "sobel_y", "laplacian", "gaussian_blur"),
         *,
         image_shape: tuple[int, ...] | None = None,
+        data_format: str = "channels_last",
+        flatten: bool = True,
         padding: Padding = "same",
         n_jobs: int | None = None,
     ) -> None:
         self.names = names
         self.image_shape = image_shape
+        self.data_format = data_format
+        self.flatten = flatten
         self.padding = padding
         self.n_jobs = n_jobs
 
@@ -87,7 +97,7 @@ class FilterBank(MapTransformer, BaseEstimator):
         Parameters
         ----------
         X : array of shape (n, H, W, C), (n, H, W) or (n, features)
-            Images with channels last, grey images, or flat rows (see `image_shape`).
+            Images in the order of `data_format`, grey images, or flat rows (see `image_shape`).
         y : None
             Ignored.
 
@@ -97,6 +107,9 @@ class FilterBank(MapTransformer, BaseEstimator):
             If a parameter is of the wrong kind, or a shape does not fit.
         """
         kernels = self._kernels()
+        if self.data_format not in ("channels_last", "channels_first"):
+            raise ValueError(f"data_format must be channels_last or channels_first, got {self.data_format!r}")
+        as_bool("flatten", self.flatten)
         resolve_threads(self.n_jobs, name="n_jobs")
         images = self._images(X, reset=True)
         shape = images.shape[1:]
@@ -115,7 +128,7 @@ class FilterBank(MapTransformer, BaseEstimator):
 
         Returns
         -------
-        array of shape (n, OH * OW * C * kernels)
+        array of shape (n, OH * OW * C * kernels), or maps without `flatten`
             float64 for float64 input, else float32.
 
         Raises
@@ -132,7 +145,12 @@ class FilterBank(MapTransformer, BaseEstimator):
         kernels = np.tile(self._kernels().astype(images.dtype), C)[:, :, None, :]
         threads = resolve_threads(self.n_jobs, name="n_jobs")
         y = conv2d(images, kernels, padding=self.padding, groups=C, n_threads=threads)
-        return y.reshape(len(y), -1)
+        y = np.ascontiguousarray(np.moveaxis(y, 3, 1)) if self._first else y
+        return y.reshape(len(y), -1) if self.flatten else y
+
+    @property
+    def _first(self) -> bool:
+        return self.data_format == "channels_first"
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> npt.NDArray[Any]:
         """Return names of the outputs: kernel, row, column and, if there are several, channel.
@@ -160,10 +178,11 @@ class FilterBank(MapTransformer, BaseEstimator):
         OH, OW, _ = self.output_shape_
         C = self.input_shape_[2]
         tails = [f"_{c}" if C > 1 else "" for c in range(C)]
-        return np.array(
-            [f"{name}_{i}_{j}{c}" for i in range(OH) for j in range(OW) for c in tails for name in self.names],
-            dtype=object,
-        )
+        names = [
+            [[f"{name}_{i}_{j}{c}" for c in tails for name in self.names] for j in range(OW)] for i in range(OH)
+        ]
+        ordered: npt.NDArray[Any] = np.array(names, dtype=object)
+        return (np.moveaxis(ordered, 2, 0) if self._first else ordered).reshape(-1)
 
     def __sklearn_tags__(self) -> Tags:
         """Declare that X may have three axes, and that the dtype is preserved."""
@@ -192,8 +211,13 @@ class FilterBank(MapTransformer, BaseEstimator):
             # scikit-learn's check, which also handles data frames with names, and sparse matrices
             rows: FloatArray = checked_rows(self, X, reset=reset, dtype=_DTYPES)
             shape = self._row_shape(rows.shape[1]) if reset else self.input_shape_
+            if self._first:
+                H, W, C = shape
+                return np.moveaxis(rows.reshape(len(rows), C, H, W), 1, 3)
             return rows.reshape(len(rows), *shape)
         images: FloatArray = check_array(X, dtype=_DTYPES, allow_nd=True, estimator=self, input_name="X")
+        if images.ndim == 4 and self._first:
+            images = np.moveaxis(images, 1, 3)
         if images.ndim == 3:
             images = images[:, :, :, None]
         if images.ndim != 4:
@@ -202,7 +226,8 @@ class FilterBank(MapTransformer, BaseEstimator):
             self.n_features_in_ = np.shape(X)[1]
         elif images.shape[1:] != self.input_shape_:
             raise ValueError(
-                f"X has images of shape {images.shape[1:]}, but FilterBank was fitted on {self.input_shape_}"
+                f"X has images of shape {images.shape[1:]} (H, W, C), but FilterBank was fitted on "
+                f"{self.input_shape_}"
             )
         return images
 
@@ -214,6 +239,8 @@ class FilterBank(MapTransformer, BaseEstimator):
         if not isinstance(given, tuple):
             raise TypeError(f"image_shape must be (H, W) or (H, W, C), got {self.image_shape!r}")
         shape = tuple(as_int("image_shape", size, 1) for size in given)
+        if self._first and len(shape) == 3:
+            shape = (*shape[1:], shape[0])
         if len(shape) not in (2, 3) or math.prod(shape) != features:
             raise ValueError(
                 f"image_shape {self.image_shape} does not fit rows of {features} features: "

@@ -1,7 +1,7 @@
 """Samples as they lie in memory, read a batch at a time.
 
-The whole array is never copied: any strides, byte order, memory map or channel order will do. uint8 stays uint8
-and is scaled by 1/255 as batches are drawn.
+The whole array is never copied: any strides, byte order, memory map or channel order will do. Integers stay
+what they are and are scaled as batches are drawn, uint8 by 1/255.
 """
 
 from __future__ import annotations
@@ -31,15 +31,19 @@ class ArraySource:
         Of one sample: (H, W, C) for images, (L, C) for signals.
     channels_first : bool
         Whether rows are ordered (C, *space).
+    scale : float, optional
+        What the numbers are multiplied by as batches are drawn; by default 1/255 for uint8, else 1.
     """
 
-    def __init__(self, X: Array, shape: Shape, *, channels_first: bool = False) -> None:
+    def __init__(
+        self, X: Array, shape: Shape, *, channels_first: bool = False, scale: float | None = None
+    ) -> None:
         if math.prod(X.shape[1:]) != math.prod(shape):
             raise ValueError(f"rows of shape {X.shape[1:]} hold no samples of shape {shape}")
         self.X = X
         self.shape = shape
         self.channels_first = channels_first
-        self.scale = 1.0 / 255.0 if X.dtype == np.uint8 else 1.0
+        self.scale = (1.0 / 255.0 if X.dtype == np.uint8 else 1.0) if scale is None else scale
         direct = X.flags.c_contiguous and X.flags.aligned and X.dtype in _DIRECT and X.dtype.isnative
         reorder = channels_first and shape[-1] > 1 and math.prod(shape[:-1]) > 1
         self._rows = X.reshape(len(X), math.prod(shape)) if direct and not reorder else None

@@ -107,6 +107,7 @@ def test_it_learns():
     assert clf.score(X_NEW, Y_NEW) > 0.9
 
 
+@pytest.mark.filterwarnings("ignore::pyconvx.InputScaleWarning")
 @pytest.mark.parametrize(
     ("data", "dtype", "expected"),
     [
@@ -156,6 +157,7 @@ def test_logarithms_of_probabilities_that_underflow_are_finite(dtype):
 WHOLE = {"batch_size": 64, "shuffle": False, "max_iter": 4}
 
 
+@pytest.mark.filterwarnings("ignore::pyconvx.InputScaleWarning")
 def test_weight_zero_is_absence():
     keep = np.arange(30) % 4 != 1
     extra = np.where(keep, 1.0, 0.0)

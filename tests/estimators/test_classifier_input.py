@@ -144,6 +144,7 @@ def test_image_shape_must_fit_X():
 BYTES = (X * 80).astype(np.uint8)
 
 
+@pytest.mark.filterwarnings("ignore::pyconvx.InputScaleWarning")
 @pytest.mark.parametrize("other", [np.float64, np.float32, np.int64, np.int8])
 def test_uint8_is_not_mixed(other):
     clf, plain = fitted(BYTES, Y), fitted(BYTES.astype(other), Y)
@@ -159,6 +160,7 @@ def test_uint8_is_not_mixed(other):
         fitted(BYTES, Y, {"X_val": BYTES.astype(other), "y_val": Y})
 
 
+@pytest.mark.filterwarnings("ignore::pyconvx.InputScaleWarning")
 def test_uint8_is_scaled_by_its_type_alone():
     dark = np.minimum(BYTES, 1)
     scaled = fitted((dark / 255).astype(np.float32), Y)
@@ -323,6 +325,7 @@ def test_flat_and_images_predict_each_other():
             np.testing.assert_array_equal(one.predict_proba(data), clf.predict_proba(X))
 
 
+@pytest.mark.filterwarnings("ignore::pyconvx.FlatImagesWarning")
 def test_rows_without_image_shape_are_signals():
     clf = fitted(FLAT, Y)
     assert clf.input_shape_ == (1, 36, 1)

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+from small import fitted, images, quick
 
 from pyconvx import filters
 from pyconvx.filters import CROSS, KERNELS, SEVEN, FilterBank, apply_filter, get_kernel
@@ -186,7 +187,7 @@ def test_bank_refuses(parameters, X, error, message):
 
 def test_bank_refuses_other_images():
     bank = FilterBank().fit(np.zeros((2, 6, 5, 1)))
-    with pytest.raises(ValueError, match=r"\(5, 6, 1\), but FilterBank was fitted on \(6, 5, 1\)"):
+    with pytest.raises(ValueError, match=r"\(5, 6, 1\) \(H, W, C\), but FilterBank was fitted on \(6, 5, 1\)"):
         bank.transform(np.zeros((2, 5, 6, 1)))
     with pytest.raises(ValueError, match="X has 31 features, but FilterBank is expecting 30"):
         bank.transform(np.zeros((2, 31)))
@@ -214,3 +215,58 @@ def test_examples():
         assert results.failed == 0
         attempted += results.attempted
     assert attempted >= 9
+
+
+GREY = np.random.default_rng(2).standard_normal((12, 6, 5))
+COLOURED = np.random.default_rng(3).standard_normal((12, 6, 5, 3))
+
+
+def test_channels_first():
+    last, first = (
+        FilterBank(("sobel_x", "laplacian")),
+        FilterBank(("sobel_x", "laplacian"), data_format="channels_first"),
+    )
+    expected = last.fit_transform(COLOURED).reshape(12, 6, 5, 6)
+    given = np.moveaxis(COLOURED, 3, 1)
+    found = first.fit_transform(given)
+    np.testing.assert_array_equal(found.reshape(12, 6, 6, 5), np.moveaxis(expected, 3, 1))
+    assert first.input_shape_ == (6, 5, 3)
+    assert first.n_features_in_ == 3
+    names = first.get_feature_names_out().tolist()
+    assert names[:2] == ["sobel_x_0_0_0", "sobel_x_0_1_0"]
+    assert sorted(names) == sorted(last.get_feature_names_out())
+    order = [last.get_feature_names_out().tolist().index(name) for name in names]
+    np.testing.assert_array_equal(found, last.transform(COLOURED)[:, order])
+    flat = FilterBank(("sobel_x", "laplacian"), image_shape=(3, 6, 5), data_format="channels_first")
+    np.testing.assert_array_equal(flat.fit_transform(given.reshape(12, -1)), found)
+    np.testing.assert_array_equal(first.transform(given.reshape(12, -1)), found)
+    np.testing.assert_array_equal(
+        FilterBank(data_format="channels_first").fit_transform(GREY)[:, ::4].shape, (12, 30)
+    )
+
+
+def test_maps_in_place_of_rows():
+    for data_format, data in (("channels_last", COLOURED), ("channels_first", np.moveaxis(COLOURED, 3, 1))):
+        bank = FilterBank(data_format=data_format)
+        rows, maps = (
+            bank.fit_transform(data),
+            FilterBank(data_format=data_format, flatten=False).fit_transform(data),
+        )
+        assert maps.shape == ((12, 6, 5, 12) if data_format == "channels_last" else (12, 12, 6, 5))
+        assert maps.flags.c_contiguous
+        np.testing.assert_array_equal(maps.reshape(12, -1), rows)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_a_network_behind_the_bank_sees_images(data_format):
+    X, y = images(20)
+    bank = FilterBank(("sobel_x", "sobel_y"), flatten=False, data_format=data_format)
+    pipe = fitted(X[..., 0], y, clf=make_pipeline(bank, quick(data_format=data_format)))
+    assert pipe[-1].input_shape_ == (6, 6, 2)
+    assert pipe.predict_proba(X[..., 0]).shape == (20, 3)
+
+
+@pytest.mark.parametrize("parameters", [{"data_format": "NHWC"}, {"data_format": None}, {"flatten": 1}])
+def test_orders_and_switches_that_are_none(parameters):
+    with pytest.raises((ValueError, TypeError), match=next(iter(parameters))):
+        FilterBank(**parameters).fit(GREY)

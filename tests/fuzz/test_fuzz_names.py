@@ -22,7 +22,8 @@ PACKAGES = (
 )
 # names that are not functions of arguments: errors, contracts, registries (test_registry.py), constants, reports
 EXEMPT = {
-    "CheckpointError", "DivergenceError", "ModelFileError", "PluginError", "TrainingWarning", "get_include",
+    "CheckpointError", "DivergenceError", "ModelFileError", "PluginError", "TrainingWarning", "InputScaleWarning",
+    "FlatImagesWarning", "get_include",
     "show_versions",
     "layers.Affine", "layers.Context", "layers.Epilogue", "layers.Layer", "layers.ParameterSpec", "layers.Program",
     "layers.Randomness", "layers.verify_layer", "activations.Activation",

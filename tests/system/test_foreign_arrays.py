@@ -87,6 +87,7 @@ def test_images_that_are_one_image():
     np.testing.assert_array_equal(clf.predict_proba(x), expected)
 
 
+@pytest.mark.filterwarnings("ignore::pyconvx.InputScaleWarning")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
 def test_compiled_predictors_take_any_memory(dtype, tmp_path):
     pixels = (50 * IMAGES).astype(dtype)

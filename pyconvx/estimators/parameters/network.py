@@ -43,6 +43,15 @@ _SIZES = rule.either(rule.integer(1), rule.sizes)
 class NetworkParameters(SampleLayout):
     """An estimator around a network."""
 
+    input_scale: Any = parameter(
+        default="auto",
+        rule=rule.either(rule.real(0, above=True), rule.choice("auto")),
+        kind='float or "auto"',
+        text='What X is multiplied by as batches are drawn, so that integers stay small in memory. "auto" is '
+        "1/255 for uint8 and 1 for everything else. Networks learn well from numbers up to about 1: take 1/65535 "
+        "for 16-bit images, 1/16 for the digits of scikit-learn.",
+    )
+
     filters: Any = parameter(
         default=(32, 64),
         kw_only=False,

@@ -7,8 +7,8 @@ weights   checks of sample weights
 """
 
 from pyconvx.estimators.targets.base import Targets
-from pyconvx.estimators.targets.classes import ClassTargets, plain_text
+from pyconvx.estimators.targets.classes import ClassTargets, plain_labels
 from pyconvx.estimators.targets.values import RealTargets
 from pyconvx.estimators.targets.weights import check_weights
 
-__all__ = ["ClassTargets", "RealTargets", "Targets", "check_weights", "plain_text"]
+__all__ = ["ClassTargets", "RealTargets", "Targets", "check_weights", "plain_labels"]

@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from pyconvx._core.arrays import refuse_odd_array
+from pyconvx._core.arrays import as_numpy, refuse_odd_array
 from pyconvx._core.types import Array, FloatArray
 from pyconvx.estimators.targets.base import Rows, Targets, require_y
 from pyconvx.estimators.targets.weights import check_weights
@@ -50,7 +50,7 @@ class ClassTargets(Targets):
         """Return labels as a 1-D array, one per row of X."""
         require_y(estimator, y)
         refuse_odd_array(name, y)
-        y = plain_text(y)
+        y = plain_labels(y)
         labels: Array = column_or_1d(y, warn=True)
         assert_all_finite(labels, input_name=name)
         check_consistent_length(X, labels)
@@ -109,8 +109,9 @@ class ClassTargets(Targets):
         return str(self.classes)
 
 
-def plain_text(y: Any) -> Any:
-    """Return labels in NumPy's StringDType as ordinary text, which scikit-learn can check; all else as it is."""
+def plain_labels(y: Any) -> Any:
+    """Return labels of NumPy's StringDType, or in another library's array, as scikit-learn can check them."""
+    y = as_numpy(y)
     return np.array(y.tolist(), str) if getattr(getattr(y, "dtype", None), "kind", "") == "T" else y
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pyconvx._core.arrays import refuse_odd_array
+from pyconvx._core.arrays import as_numpy, refuse_odd_array
 from pyconvx._core.types import FloatArray
 
 
@@ -12,6 +12,7 @@ def check_weights(sample_weight: Any, n: int, name: str = "sample_weight") -> Fl
     """Return weights as float64 of shape (n,); refuse non-finite and negative ones, and all zero."""
     if sample_weight is None:
         return np.ones(n)
+    sample_weight = as_numpy(sample_weight)
     refuse_odd_array(name, sample_weight)
     weights = np.asarray(sample_weight, dtype=np.float64)
     if weights.ndim == 0:
