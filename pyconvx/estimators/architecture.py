@@ -28,6 +28,7 @@ from pyconvx.layers.sequence import output_shapes
 from pyconvx.layers.space import as_image_padding, as_image_sizes
 from pyconvx.ops.geometry import as_padding
 from pyconvx.registry.guard import unguarded
+from pyconvx.training import LBFGS
 
 # With the name of a solver or schedule, these parameters of the estimator apply: theirs -> ours.
 _SCALARS = {
@@ -190,8 +191,15 @@ def make_loss(params: dict[str, Any]) -> losses.Loss:
     return losses.registry.resolve(dataclasses.replace(plugin, **{_SMOOTHING: smoothing}))
 
 
-def make_solver(params: dict[str, Any]) -> solvers.Solver:
-    """Return the solver; with a name the estimator's scalar parameters apply."""
+def is_full_batch(solver: Any) -> bool:
+    """Return whether a solver parameter asks for L-BFGS, which needs all rows at once."""
+    return isinstance(solver, str) and solver == "lbfgs"
+
+
+def make_solver(params: dict[str, Any]) -> Any:
+    """Return the solver, or what stands for L-BFGS; with a name the estimator's scalar parameters apply."""
+    if is_full_batch(params["solver"]):
+        return LBFGS()
     made: solvers.Solver = _with_scalars(solvers.registry.resolve(params["solver"]), params["solver"], params)
     return made
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pyconvx._core.threads import one_more_training
 from pyconvx._core.types import Array
-from pyconvx.estimators import samples
+from pyconvx.estimators import architecture, samples
 from pyconvx.estimators.callbacks import CallbackSupportMixin
 from pyconvx.estimators.checkpoint import CheckpointWriter, fingerprint_of
 from pyconvx.estimators.constraints import check_parameters
@@ -19,6 +19,13 @@ from pyconvx.estimators.declaration import rules_of
 from pyconvx.estimators.examples import Examples, check_together, shown
 from pyconvx.estimators.fitting import TrainedNetwork
 from pyconvx.estimators.targets import Targets, check_weights
+
+
+def can_continue(estimator: Any) -> bool:
+    """Raise AttributeError, which hides ``partial_fit``, for a solver that needs all rows at once."""
+    if architecture.is_full_batch(estimator.solver):
+        raise AttributeError("partial_fit needs a solver that takes single batches, solver='lbfgs' does not")
+    return True
 
 
 class BaseCNN(CallbackSupportMixin, TrainedNetwork):
@@ -133,7 +140,8 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
         targets = self._target_type.learn(y[rows])
         if going_on and not targets.same_as(before := self._target_type.of(self)):
             raise ValueError(
-                f"warm_start needs the {targets.noun} of the first fit, {before.shown()}, got {targets.shown()}"
+                f"warm_start can only be used where `y` has the same {targets.noun} as in the previous call to "
+                f"fit. Previously got {before.shown()}, `y` has {targets.shown()}"
             )
         weights = targets.weights(self, sample_weight, y)
         encoded = targets.encode_rows(y, rows, self._dtype(X, going_on))
@@ -167,6 +175,8 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
         check_parameters(self, self.get_params(deep=False), rules_of(type(self)))
         if self.resume and self.checkpoint is None:
             raise ValueError("resume=True needs a checkpoint to go on from: pass checkpoint=Checkpoint(path)")
+        if self.checkpoint is not None and architecture.is_full_batch(self.solver):
+            raise ValueError("solver='lbfgs' keeps no checkpoints, its memory is SciPy's: set checkpoint=None")
         self._threads()
 
     def __sklearn_tags__(self) -> Any:

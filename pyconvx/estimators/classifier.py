@@ -10,14 +10,17 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from pyconvx._core.arrays import as_numpy
 from pyconvx._core.types import Array, FloatArray, Shape
+from pyconvx.estimators import architecture
 from pyconvx.estimators import constraints as rule
-from pyconvx.estimators.base import BaseCNN
+from pyconvx.estimators.base import BaseCNN, can_continue
 from pyconvx.estimators.declaration import estimator, parameter
-from pyconvx.estimators.targets import ClassTargets, Targets, plain_labels
+from pyconvx.estimators.targets import AnyLabels, ClassTargets, IndicatorTargets, Targets, plain_labels
+from pyconvx.estimators.targets.labels import is_indicator
 from pyconvx.inspection.summary import Summary
 from pyconvx.losses.base import has_logarithms
 
@@ -70,10 +73,11 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
     loss: Any = parameter(
         default="cross_entropy",
-        rule=rule.loss_for(ClassTargets.kind),
+        rule=rule.loss_for(ClassTargets.kind, IndicatorTargets.kind),
         kind="str or object",
         text="What training minimises: a name of `pyconvx.losses` or of an installed plugin, or an object, that "
-        "compares outputs with classes.",
+        "compares outputs with classes. For multilabel y, a matrix of 0 and 1, the default stands for "
+        "``binary_cross_entropy``.",
     )
     label_smoothing: float = parameter(
         default=0.0,
@@ -92,8 +96,9 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         "same weight in total, for data in which some are rare.",
     )
 
-    _target_type: ClassVar[type[Targets]] = ClassTargets
+    _target_type: ClassVar[type[Targets]] = AnyLabels
 
+    @available_if(can_continue)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train one epoch on these rows.
 
@@ -102,7 +107,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         X, y, sample_weight
             As for `fit`.
         classes : array-like, optional
-            All labels that will ever come; needed at the first call.
+            All labels that will ever come; needed at the first call. For multilabel y, whose columns are the
+            labels, its values are not looked at.
 
         Returns
         -------
@@ -122,11 +128,26 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         first = not hasattr(self, "network_")
         if first and classes is None and not self.early_stopping:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        targets = None if classes is None else ClassTargets.learn(np.asarray(plain_labels(classes)))
+        several = is_indicator(as_numpy(y))
+        targets = None if classes is None or several else ClassTargets.learn(np.asarray(plain_labels(classes)))
         if targets is not None and not first and not targets.same_as(before := ClassTargets.of(self)):
             words = f"`classes={classes}` is not the same as on last call, which was {before.shown()}"
             raise ValueError(words)
         return self._partial_fit(X, y, targets, sample_weight)
+
+    def _loss(self) -> Any:
+        """Return the loss; for multilabel y the default is another one."""
+        parameters = self.get_params(deep=False)
+        if self.multilabel_ and isinstance(self.loss, str) and self.loss == "cross_entropy":
+            parameters["loss"] = "binary_cross_entropy"
+        rule.check_loss(parameters["loss"], (AnyLabels.of(self).kind,))
+        return architecture.make_loss(parameters)
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that y may be a matrix of labels that do not exclude one another."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the fraction of right predictions.
@@ -154,7 +175,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
         Returns
         -------
-        array of shape (n,)
+        array of shape (n,), or (n, n_labels) of 0 and 1 if it was fitted to such a matrix
 
         Raises
         ------
@@ -166,7 +187,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
             If the outputs are NaN or infinite: samples or weights are too large for the precision.
         """
         check_is_fitted(self)
-        return ClassTargets.of(self).decode(self._outputs(X), self._loss())
+        return AnyLabels.of(self).decode(self._outputs(X), self._loss())  # type: ignore[no-any-return]
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Return the probabilities of the classes.
@@ -224,7 +245,7 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
         Returns
         -------
-        array of shape (n, n_classes), or (n,) for two classes
+        array of shape (n, n_classes), or (n,) for two classes that exclude one another
             In the network's precision and the order of ``classes_``.
 
         Raises
@@ -234,6 +255,8 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
         """
         check_is_fitted(self)
         outputs = self._outputs(X)
+        if self.multilabel_:
+            return outputs
         if outputs.shape[1] == 2:
             return np.asarray(outputs[:, 1] - outputs[:, 0])
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs

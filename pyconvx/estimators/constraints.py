@@ -112,19 +112,25 @@ def plugin(registry: Registry[Any], *others: str, hint: Callable[[Any], str] = _
     return Rule(accepts, f"the name of one of pyconvx.{registry.group.partition('.')[2]}, or such an object", hint)
 
 
-def loss_for(kind: str) -> Rule:
-    """Accept a loss, or the name of one, that compares outputs with targets of this kind."""
+def loss_for(*kinds: str) -> Rule:
+    """Accept a loss, or the name of one, that compares outputs with targets of one of these kinds."""
     family = plugin(losses.registry)
 
     def accepts(value: Any) -> bool:
         if not family.accepts(value):
             return False
-        compared = losses.base.target_kind(losses.registry.resolve(value))
-        if compared != kind:
-            raise ValueError(f"loss={value!r} compares outputs with {compared}, this estimator predicts {kind}")
+        check_loss(value, kinds)
         return True
 
     return Rule(accepts, family.text)
+
+
+def check_loss(loss: Any, kinds: Sequence[str]) -> None:
+    """Raise ValueError if a loss compares outputs with targets of no such kind."""
+    compared = losses.base.target_kind(losses.registry.resolve(loss))
+    if compared not in kinds:
+        what = " or ".join(kinds)
+        raise ValueError(f"loss={loss!r} compares outputs with {compared}, this estimator predicts {what}")
 
 
 def check_parameters(estimator: object, values: Mapping[str, Any], rules: Mapping[str, AnyRule]) -> None:

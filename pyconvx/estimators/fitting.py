@@ -16,7 +16,7 @@ from pyconvx.estimators.inspected import InspectedNetwork
 from pyconvx.estimators.scoring import scorer_of
 from pyconvx.estimators.targets import Targets
 from pyconvx.schedules import uses_max_epochs
-from pyconvx.training import Trainer, TrainingData, TrainingOptions
+from pyconvx.training import FullBatchTrainer, Trainer, TrainingData, TrainingOptions
 from pyconvx.training.epoch import Epoch
 
 
@@ -59,6 +59,8 @@ class TrainedNetwork(InspectedNetwork):
 
     def _has_plan(self) -> bool:
         """Return whether the schedule makes `max_iter` the number of epochs that are wanted."""
+        if architecture.is_full_batch(self.solver):
+            return False  # no schedule has an effect
         return uses_max_epochs(architecture.make_schedule(self.get_params(deep=False)))
 
     @with_callbacks  # type: ignore[untyped-decorator]  # tears callbacks down, however training ends
@@ -95,10 +97,9 @@ class TrainedNetwork(InspectedNetwork):
             self.network_.buffer[:] = self._state.best.buffer
             self.network_.state_buffer[:] = self._state.best.state_buffer
         task.end(self._fitted_attributes)
-        if not (epochs is None or stopped or self.n_iter_no_change == np.inf or self._has_plan()):
+        if not (epochs is None or stopped or self.tol is None or self._has_plan()):
             warnings.warn(
-                f"Maximum iterations ({epochs}) reached and the training hasn't converged yet: raise max_iter, or "
-                "set n_iter_no_change=numpy.inf if this many epochs are what you want.",
+                f"{trainer.why_unfinished(epochs)}. If this many epochs are what you want, set tol=None.",
                 ConvergenceWarning,
                 stacklevel=3 + FRAMES,
             )
@@ -140,11 +141,13 @@ class TrainedNetwork(InspectedNetwork):
         size = min(128, len(index)) if self.batch_size == "auto" else min(int(self.batch_size), len(index))
         settings = TrainingOptions(
             size, self.alpha, self.learning_rate_init, self.shuffle, self.tol, self.n_iter_no_change,
-            self.early_stopping, self._threads(), bool(self.verbose), int(self.max_iter),
+            self.early_stopping, self._threads(), bool(self.verbose), int(self.max_fun),
+            int(self.max_iter),
         )  # fmt: skip
         solver, schedule = architecture.make_solver(params), architecture.make_schedule(params)
         rows = TrainingData(self._samples(data.X), index, data.targets[index], data.weights[index])
-        return Trainer(self.network_, self._loss(), solver, schedule, self._state, settings, rows)
+        kind = FullBatchTrainer if architecture.is_full_batch(self.solver) else Trainer
+        return kind(self.network_, self._loss(), solver, schedule, self._state, settings, rows)
 
     def _publish(self, n_iter: int, validation: Examples | None) -> None:
         """Set the fitted attributes from the state of training."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from pyconvx._core.arrays import as_numpy
 from pyconvx._core.types import FloatArray, Shape
 from pyconvx.estimators import constraints as rule
-from pyconvx.estimators.base import BaseCNN
+from pyconvx.estimators.base import BaseCNN, can_continue
 from pyconvx.estimators.declaration import estimator, parameter
 from pyconvx.estimators.parameters.training import SCORING
 from pyconvx.estimators.targets import RealTargets, Targets
@@ -87,6 +88,7 @@ class CNNRegressor(RegressorMixin, BaseCNN):
 
     _target_type: ClassVar[type[Targets]] = RealTargets
 
+    @available_if(can_continue)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train one epoch on these rows.
 

@@ -49,7 +49,7 @@ _ATTRIBUTES: dict[str, Callable[[Any], bool]] = {
     "validation_scores_": _or_none(_is_curve),
     "best_validation_score_": _or_none(_is_number),
 }
-_OPTIONAL = {"feature_names_in_", "input_scale_"}
+_OPTIONAL = {"feature_names_in_", "input_scale_", "multilabel_"}
 _STATE: dict[str, Callable[[Any], bool]] = {
     "seed": _is_count,
     "solver": lambda value: isinstance(value, str),
@@ -94,7 +94,7 @@ def saved(estimator: Any, *, for_training: bool = True) -> tuple[Any, dict[str, 
     }
     for family in FAMILIES.values():
         value = parameters[family.parameter]
-        if isinstance(value, str) and value != "auto":
+        if isinstance(value, str) and value not in ("auto", "lbfgs"):
             writer.named(family.name, value)
     for _, layer in leaves(network.layers):
         if isinstance(layer, Activation) and isinstance(layer.activation, str):
@@ -146,6 +146,8 @@ def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array])
         estimator._state.best = BestWeights(network.buffer.copy(), network.state_buffer.copy())
     estimator.input_shape_ = network.input_shape
     attributes.setdefault("input_scale_", 1 / 255 if attributes["scales_uint8_"] else 1.0)  # a file of old
+    if "multilabel_" in _attributes_of(estimator):
+        attributes.setdefault("multilabel_", False)
     for name, value in attributes.items():
         setattr(estimator, name, value)
     estimator.n_parameters_, estimator.n_layers_ = network.n_parameters, len(network.layers)

@@ -12,8 +12,9 @@ from pyconvx.registry.contracts import require
 
 __all__ = ["TARGET_KINDS", "Loss", "registry", "target_kind"]
 
-# What losses compare outputs with: "classes", int64 of shape (N,), or "values", numbers of the outputs' shape.
-TARGET_KINDS = ("classes", "values")
+# What losses compare outputs with: "classes", int64 of shape (N,), "values", numbers of the outputs' shape, or
+# "indicators", such numbers that are 0 or 1.
+TARGET_KINDS = ("classes", "values", "indicators")
 
 
 class Loss(Protocol):
@@ -21,7 +22,8 @@ class Loss(Protocol):
 
     A network's outputs have no output activation: that is part of the loss, as its link. A loss may have
     the attribute ``target_kind``, which says what its targets are: ``"classes"`` (the default), numbers of
-    classes, or ``"values"``, real numbers in the shape and dtype of the outputs.
+    classes, ``"values"``, real numbers in the shape and dtype of the outputs, or ``"indicators"``, 0 and 1 in that
+    shape and dtype for labels that do not exclude one another.
     """
 
     def value_and_gradient(
@@ -41,7 +43,7 @@ class Loss(Protocol):
             Not written. For an estimator's network the shape is (N, K).
         targets : ndarray of shape (N, ...)
             As the estimator encodes them: for ``"classes"`` int64 of shape (N,), from 0 to K - 1; for
-            ``"values"`` the outputs' shape and dtype.
+            ``"values"`` and ``"indicators"`` the outputs' shape and dtype.
         weights : ndarray of shape (N,), the outputs' dtype
             Row ``i`` counts ``weights[i]`` times.
         gradient : ndarray of the outputs' shape and dtype

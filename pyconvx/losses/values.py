@@ -60,7 +60,7 @@ class _ValueLoss(ABC):
         ValueError
             If shapes do not fit together, an array would have to be copied, or there is no output.
         """
-        _check_arrays(outputs, targets, weights, gradient)
+        check_rows(outputs, targets, weights, gradient)
         resolve_threads(n_threads)
         per_row = math.prod(outputs.shape[1:])
         limit = self._limit()
@@ -113,13 +113,13 @@ class Huber(_ValueLoss):
         return float(self.delta)
 
 
-def _check_arrays(
+def check_rows(
     outputs: npt.NDArray[Any],
     targets: npt.NDArray[Any],
     weights: npt.NDArray[Any],
     gradient: npt.NDArray[Any],
 ) -> None:
-    """Raise TypeError or ValueError for arrays that do not fit together."""
+    """Raise TypeError or ValueError unless outputs, targets and gradient are alike, with one weight per row."""
     axes = max(1, np.ndim(outputs))
     check_array("outputs", outputs, FLOATS, axes)
     check_array("targets", targets, (outputs.dtype,), axes)

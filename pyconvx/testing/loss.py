@@ -65,7 +65,9 @@ def _weights() -> Array:
 
 
 def _targets(loss: Any, outputs: Array) -> Array:
-    """Return targets of the loss's kind: classes, or values in the outputs' shape and dtype."""
+    """Return targets of the loss's kind: classes, or numbers in the outputs' shape and dtype."""
+    if target_kind(loss) == "indicators":
+        return (np.random.default_rng(1).random(outputs.shape) < 0.5).astype(outputs.dtype)
     if target_kind(loss) == "classes":
         return np.arange(ROWS, dtype=np.int64) % UNITS
     return np.random.default_rng(1).standard_normal(outputs.shape).astype(outputs.dtype)
@@ -115,9 +117,11 @@ def _check_predictions(loss: Any, who: str, outputs: Array) -> None:
     predictions = call_pure(who, "predictions", loss.predictions, outputs)
     check_array(who, "predictions", predictions, outputs)
     expect(bool(np.isfinite(predictions).all()), who, "predictions are NaN or infinite")
-    if target_kind(loss) != "classes":
+    if target_kind(loss) == "values":
         return
     inside = bool(((predictions >= 0) & (predictions <= 1)).all())
     expect(inside, who, "probabilities are not from 0 to 1")
+    if target_kind(loss) == "indicators":
+        return
     one = np.allclose(call(who, "sum", predictions.sum, axis=1), 1.0, rtol=1e-5)
     expect(one, who, "probabilities of a row do not sum to 1")

@@ -6,12 +6,24 @@ options     numbers that steer the loop
 epoch       what is known at the end of an epoch
 batch_pass  forward, loss and backward for batches of one size
 trainer     the loop
+lbfgs       in its place: SciPy's L-BFGS, for small data
 """
 
 from pyconvx.training.batches import ArraySource, TrainingData
 from pyconvx.training.epoch import Epoch
+from pyconvx.training.lbfgs import LBFGS, FullBatchTrainer
 from pyconvx.training.options import TrainingOptions
 from pyconvx.training.state import BestWeights, TrainingState
 from pyconvx.training.trainer import Trainer
 
-__all__ = ["ArraySource", "BestWeights", "Epoch", "Trainer", "TrainingData", "TrainingOptions", "TrainingState"]
+__all__ = [
+    "LBFGS",
+    "ArraySource",
+    "BestWeights",
+    "Epoch",
+    "FullBatchTrainer",
+    "Trainer",
+    "TrainingData",
+    "TrainingOptions",
+    "TrainingState",
+]

@@ -23,11 +23,8 @@ class Epoch:
     score: float | None
     samples_per_second: float
 
-    def line(self, max_epochs: int) -> str:
-        """Return a line of verbose output."""
-        width = len(str(max_epochs))
-        score = "" if self.score is None else f"  score {self.score:.4f}"
-        return (
-            f"epoch {self.number:>{width}}/{max_epochs}  loss {self.loss:.5f}{score}  "
-            f"{self.samples_per_second:,.0f} samples/s"
-        )
+    def line(self, max_epochs: int, before: int = 0) -> str:
+        """Return a line of verbose output; a call for a single epoch counts from those `before` it."""
+        number = f"{self.number} of {max_epochs}" if max_epochs > 1 else str(before + self.number)
+        score = "" if self.score is None else f", score = {self.score:.4f}"
+        return f"Iteration {number}, loss = {self.loss:.8f}{score}, {self.samples_per_second:,.0f} samples/s"

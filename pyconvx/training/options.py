@@ -11,9 +11,10 @@ class TrainingOptions:
     alpha: float = 1e-4
     learning_rate_init: float = 1e-3
     shuffle: bool = True
-    tol: float = 1e-4
+    tol: float | None = 1e-4
     n_iter_no_change: float = 10
     early_stopping: bool = False
     n_threads: int = 1
     verbose: bool = False
+    max_fun: int = 15000
     max_epochs: int | None = None  # over all runs, for schedules; None stands for those of one run

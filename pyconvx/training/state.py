@@ -64,15 +64,17 @@ class TrainingState:
             self.slots = np.array(self.slots)
         self.solver = kind
 
-    def record_loss(self, loss: float, tol: float, counts: bool) -> None:
-        """Add an epoch's loss; if it `counts`, it decides whether training still improves."""
+    def record_loss(self, loss: float, tol: float | None, counts: bool) -> None:
+        """Add an epoch's loss; if it `counts`, it decides whether training still improves; without tol it does."""
+        tol = -np.inf if tol is None else tol
         self.loss_curve.append(loss)
         if counts:
             self.no_improvement = self.no_improvement + 1 if loss > self.best_loss - tol else 0
         self.best_loss = min(self.best_loss, loss)
 
-    def record_score(self, score: float, tol: float, counts: bool) -> bool:
+    def record_score(self, score: float, tol: float | None, counts: bool) -> bool:
         """Add an epoch's validation score; return whether it is the best so far."""
+        tol = -np.inf if tol is None else tol
         self.validation_scores.append(score)
         if counts:
             better = score >= self.best_score + tol  # which NaN is not

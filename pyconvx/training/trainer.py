@@ -148,13 +148,17 @@ class Trainer:
         for done in range(already + 1, max_epochs + 1):
             epoch, stalled = self._whole_epoch(done, score)
             if self.options.verbose:
-                print(epoch.line(max_epochs), flush=True)
+                print(epoch.line(max_epochs, self.state.epoch - epoch.number), flush=True)
             stopped = (after_epoch is not None and after_epoch(epoch)) or stalled
             if reached is not None:
                 reached(done, stopped)
             if stopped:
                 return done, True
         return max_epochs, False
+
+    def why_unfinished(self, epochs: int) -> str:
+        """Return why training ended, for a warning; scikit-learn's words first."""
+        return f"Maximum iterations ({epochs}) reached and the training hasn't converged yet: raise max_iter"
 
     def _stalled(self) -> bool:
         """Return whether training ends because nothing improves; a schedule may lower the rate instead."""

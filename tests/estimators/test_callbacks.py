@@ -138,7 +138,7 @@ def test_callbacks_get_frames_where_frames_were_given(frame, _):
     from sklearn.callback import ScoringMonitor
 
     rows = frame({f"p{i}": column for i, column in enumerate(X.reshape(len(X), -1).T)})
-    clf = quick(image_shape=(6, 6), n_iter_no_change=np.inf).set_callbacks(ScoringMonitor(scoring="accuracy"))
+    clf = quick(image_shape=(6, 6), tol=None).set_callbacks(ScoringMonitor(scoring="accuracy"))
     assert clf.fit(rows, Y).n_iter_ == 2  # a warning about names would be an error
 
 

@@ -238,7 +238,7 @@ def test_labels_unknown_to_a_warm_start_or_partial_fit():
     clf = fitted(X, Y, warm_start=True)
     before = weights_of(clf)
     for labels in (Y + 1, np.minimum(Y, 1)):
-        with pytest.raises(ValueError, match="warm_start needs the classes of the first fit"):
+        with pytest.raises(ValueError, match="warm_start can only be used where `y` has the same classes"):
             fitted(X, labels, clf=clf)
     with pytest.raises(ValueError, match=r"has classes not in `self\.classes_`"):
         clf.partial_fit(X, Y + 1)

@@ -149,35 +149,45 @@ def test_starts_at_0_are_refused():
 @pytest.mark.parametrize("schedule", [Step(every=1, rate=0.0), Exponential(0.0), Idle()])
 def test_rates_of_0_are_told_once(schedule):
     with pytest.warns(TrainingWarning, match="the learning rate is 0 from step") as told:
-        clf = quick(learning_rate=schedule, n_iter_no_change=np.inf, max_iter=3).fit(X, Y)
+        clf = quick(learning_rate=schedule, tol=None, max_iter=3).fit(X, Y)
     assert len(told) == 1
     assert type(schedule).__name__ in str(told[0].message)
     assert clf.n_iter_ == 3
 
 
-ENDLESS = {"n_iter_no_change": np.inf}
+ENDLESS = {"tol": None}
 
 
 @pytest.mark.parametrize("parameters", [*({"learning_rate": plan} for plan in PLANS), ENDLESS], ids=str)
 def test_no_warning_if_the_number_of_epochs_is_the_plan(parameters):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert quick(**parameters, max_iter=3, tol=10.0).fit(X, Y).n_iter_ == 3
+        assert quick(**{"tol": 10.0, **parameters}, max_iter=3).fit(X, Y).n_iter_ == 3
 
 
 def test_the_warning_names_the_remedy():
-    words = r"^Maximum iterations \(2\) reached .*: raise max_iter, or set n_iter_no_change=numpy.inf"
-    clf = quick(warm_start=True)
+    words = r"^Maximum iterations \(2\) reached .*: raise max_iter. If this many epochs are .*, set tol=None"
+    clf = quick(warm_start=True, n_iter_no_change=np.inf)
     for _ in range(2):  # the second fit did not converge either
         with pytest.warns(ConvergenceWarning, match=words):
             clf.fit(X, Y)
 
 
-def test_endless_patience_is_kept(tmp_path):
-    clf = quick(**ENDLESS, tol=10.0, max_iter=30).fit(X, Y)
+@pytest.mark.parametrize(("name", "value"), [("tol", None), ("n_iter_no_change", np.inf)])
+def test_training_without_an_end_but_max_iter(name, value, tmp_path):
+    clf = fitted(X, Y, **{"tol": 10.0, name: value}, max_iter=30)
     assert clf.n_iter_ == 30
     clf.save(tmp_path / "model")
-    assert pyconvx.load(tmp_path / "model").n_iter_no_change == np.inf
+    assert pyconvx.load(tmp_path / "model").get_params()[name] == value
+    checkpoint = pyconvx.Checkpoint(tmp_path / "fit")
+    for epochs in (2, 5):
+        again = fitted(X, Y, **{"tol": 10.0, name: value}, max_iter=epochs, checkpoint=checkpoint, resume=True)
+        assert again.n_iter_ == epochs
+    stopping = {"early_stopping": True, "validation_fraction": 0.3}
+    assert fitted(X, Y, **{"tol": 10.0, name: value}, max_iter=25, **stopping).n_iter_ == 25
+
+
+def test_patience_that_is_none():
     for illegal in (0, -np.inf, np.nan, 1.5, True):
         with pytest.raises(ValueError, match=r"'n_iter_no_change' parameter .* must be an int in .* or numpy.inf"):
             quick(n_iter_no_change=illegal).fit(X, Y)

@@ -19,7 +19,7 @@ from pyconvx.layers import Conv2D, Dense
 X, Y = images()
 PIXELS = (X / X.max() * 255).astype(np.uint8)
 FLAT = PIXELS.reshape(len(X), -1)
-ENDLESS = {"n_iter_no_change": np.inf}
+ENDLESS = {"tol": None}
 
 
 def quiet(clf, data, labels=Y, **keywords):

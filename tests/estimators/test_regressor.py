@@ -134,7 +134,7 @@ def test_partial_fit_and_warm_start_go_on():
 def test_another_number_of_outputs_is_refused():
     y = data(outputs=2)[1]
     warm = fit(X, Y, warm_start=True)
-    words = r"warm_start needs the shape of targets of the first fit, \(\), got \(2,\)"
+    words = r"the same shape of targets as in the previous call to fit. Previously got \(\), `y` has \(2,\)"
     with pytest.raises(ValueError, match=words):
         warm.fit(X, y)
     with pytest.raises(ValueError, match=r"^y has targets of shape \(2,\), expected \(\)"):

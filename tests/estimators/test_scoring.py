@@ -141,7 +141,7 @@ def test_scorers_get_frames_where_frames_were_given(kind, brought):
 
 
 def test_validation_data_without_the_names_of_the_frame_is_told_once():
-    clf = quick(image_shape=(6, 6), scoring="accuracy", max_iter=3, n_iter_no_change=np.inf)
+    clf = quick(image_shape=(6, 6), scoring="accuracy", max_iter=3, tol=None)
     with pytest.warns(UserWarning, match="valid feature names") as told:
         clf.fit(FRAMES["pandas"], Y, X_val=FLAT[:20], y_val=Y[:20])
     assert len(told) == 1

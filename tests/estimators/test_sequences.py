@@ -66,9 +66,7 @@ def test_transformers_take_them_too():
 
 
 def test_a_grid_of_arrays():
-    grid = GridSearchCV(quick(n_iter_no_change=np.inf), {"filters": [np.array([2]), np.array([2, 3])]}, cv=2).fit(
-        X, Y
-    )
+    grid = GridSearchCV(quick(tol=None), {"filters": [np.array([2]), np.array([2, 3])]}, cv=2).fit(X, Y)
     assert list(grid.best_params_["filters"]) in ([2], [2, 3])
 
 
@@ -103,5 +101,5 @@ def test_string_labels_a_call_at_a_time_and_again():
     )
     warm = fitted(X, PLAIN, warm_start=True)
     assert fitted(X, STRINGS, clf=warm).n_iter_ == 2
-    grid = GridSearchCV(quick(n_iter_no_change=np.inf), {"alpha": [0.0, 1.0]}, cv=KFold(2)).fit(X, STRINGS)
+    grid = GridSearchCV(quick(tol=None), {"alpha": [0.0, 1.0]}, cv=KFold(2)).fit(X, STRINGS)
     assert np.isfinite(grid.best_score_)

@@ -132,7 +132,7 @@ def test_parameters_of_parameters_that_are_none():
 
 def test_a_grid_over_the_parameters_of_a_loss():
     reg = CNNRegressor(
-        filters=(2,), hidden_layer_sizes=(), max_iter=1, n_iter_no_change=np.inf, loss=Huber(),
+        filters=(2,), hidden_layer_sizes=(), max_iter=1, tol=None, loss=Huber(),
         initializer=VarianceScaling(), random_state=0,
     )  # fmt: skip
     grid = GridSearchCV(reg, {"loss__delta": [0.1, 5.0], "initializer__scale": [0.5, 2.0]}, cv=2).fit(X, Y)

@@ -105,8 +105,8 @@ def test_in_networks_and_behind_a_convolution(pool, threads):
 
 def test_training_through_windows_larger_than_the_map():
     X, y = np.random.default_rng(0).random((20, 2, 2)), np.arange(20) % 2
-    clf = CNNClassifier(
-        layers=[MaxPool2D(3, stride=2, ceil_mode=True)], max_iter=2, n_iter_no_change=np.inf, random_state=0
-    ).fit(X, y)
+    clf = CNNClassifier(layers=[MaxPool2D(3, stride=2, ceil_mode=True)], max_iter=2, tol=None, random_state=0).fit(
+        X, y
+    )
     assert clf.network_.shapes[0] == (1, 1, 1)
     assert np.isfinite(clf.predict_proba(X)).all()

@@ -72,7 +72,7 @@ def test_all_again_with_dispatch():
 def test_estimators_take_other_arrays(way, kind, data):
     make = WAYS[way]
     settings = {"filters": (2,), "hidden_layer_sizes": (), "max_iter": 2, "random_state": 0, "image_shape": (6, 6)}
-    settings["n_iter_no_change"] = np.inf
+    settings["tol"] = None
     expected = kind(**settings).fit(data, Y, WEIGHTS, X_val=data, y_val=Y, sample_weight_val=WEIGHTS)
     validation = {"X_val": make(data), "y_val": make(Y), "sample_weight_val": make(WEIGHTS)}
     model = kind(**settings).fit(make(data), make(Y), make(WEIGHTS), **validation)

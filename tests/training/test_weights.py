@@ -52,7 +52,7 @@ def test_without_a_penalty_the_scale_of_weights_does_not_matter(scale):
 
 @pytest.mark.parametrize("size", [1, 4, 40])
 def test_the_loss_is_the_weighted_mean_over_all_rows(size):
-    clf = quick(batch_size=size, alpha=0.0, max_iter=1, learning_rate_init=1e-12, n_iter_no_change=np.inf)
+    clf = quick(batch_size=size, alpha=0.0, max_iter=1, learning_rate_init=1e-12, tol=None)
     clf.fit(X, Y, WEIGHTS)
     rows = -np.log(clf.predict_proba(X)[np.arange(40), Y])
     assert clf.loss_ == pytest.approx(np.average(rows, weights=WEIGHTS), rel=1e-6)
@@ -62,7 +62,7 @@ def test_the_loss_is_the_weighted_mean_over_all_rows(size):
 def test_balanced_classes_are_balanced_whatever_the_batch(size):
     rng = np.random.default_rng(0)
     noise, rare = rng.random((300, 6, 6)), (rng.random(300) < 0.08).astype(int)
-    clf = quick(batch_size=size, class_weight="balanced", max_iter=4, n_iter_no_change=np.inf).fit(noise, rare)
+    clf = quick(batch_size=size, class_weight="balanced", max_iter=4, tol=None).fit(noise, rare)
     assert 0.33 < clf.predict_proba(noise)[:, 1].mean() < 0.67
 
 
@@ -102,7 +102,7 @@ def test_rows_of_weight_0_are_absent_for_partial_fit_and_regression():
     one = quick().partial_fit(X, labels, [0, 1, 2], weights)
     assert weights_of(one) == weights_of(quick().partial_fit(X[there], Y[there], [0, 1, 2]))
     settings = {"filters": (2,), "hidden_layer_sizes": (), "max_iter": 2, "random_state": 0}
-    settings["n_iter_no_change"] = np.inf
+    settings["tol"] = None
     far = np.where(there, Y, 1e30)
     whole = CNNRegressor(**settings).fit(X, far, weights)
     assert weights_of(whole) == weights_of(CNNRegressor(**settings).fit(X[there], Y[there]))
@@ -127,7 +127,7 @@ def test_a_class_of_weight_0_stays_a_class():
 
 @pytest.mark.parametrize("kind", [CNNClassifier, CNNRegressor])
 def test_tiny_weights_are_told(kind):
-    model = kind(filters=(2,), hidden_layer_sizes=(), max_iter=1, random_state=0, n_iter_no_change=np.inf)
+    model = kind(filters=(2,), hidden_layer_sizes=(), max_iter=1, random_state=0, tol=None)
     words = r"^the mean weight of the rows is 1e-07, so alpha=0\.0001 penalises like alpha=1e\+03 .*: pass"
     with pytest.warns(TrainingWarning, match=words) as told:
         model.fit(X, Y, np.full(40, 1e-7))
@@ -147,11 +147,11 @@ def test_tiny_weights_are_told(kind):
 def test_many_weights_that_sum_to_1_are_told():
     many, labels = np.tile(X, (50, 1, 1, 1)), np.tile(Y, 50)
     with pytest.warns(TrainingWarning, match="the mean weight of the rows is 0.0005"):
-        quick(n_iter_no_change=np.inf).fit(many, labels, np.full(2000, 1 / 2000))
+        quick(tol=None).fit(many, labels, np.full(2000, 1 / 2000))
 
 
 def test_boosting_works():
     flat = X.reshape(40, -1)
-    network = quick(image_shape=(6, 6), max_iter=15, n_iter_no_change=np.inf, learning_rate_init=0.01)
+    network = quick(image_shape=(6, 6), max_iter=15, tol=None, learning_rate_init=0.01)
     boosted = AdaBoostClassifier(network, n_estimators=2, random_state=0).fit(flat, Y)
     assert boosted.score(flat, Y) > 0.9

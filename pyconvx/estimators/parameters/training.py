@@ -39,10 +39,12 @@ class TrainingParameters(NetworkParameters):
 
     solver: Any = parameter(
         default="adam",
-        rule=rule.plugin(solvers.registry),
+        rule=rule.plugin(solvers.registry, "lbfgs"),
         kind="str or object",
         text="What takes the steps: a name of `pyconvx.solvers` or of an installed plugin, to which `momentum`, "
-        "`nesterovs_momentum`, `beta_1`, `beta_2` and `epsilon` apply, or an object, which brings its own.",
+        "`nesterovs_momentum`, `beta_1`, `beta_2` and `epsilon` apply, or an object, which brings its own. "
+        '"lbfgs" is for small data: SciPy minimises the objective of all rows at once, without learning rates, '
+        "batches or `partial_fit`.",
     )
     alpha: float = parameter(
         default=1e-4,
@@ -86,6 +88,12 @@ class TrainingParameters(NetworkParameters):
         text="Epochs, unless training ends earlier because it no longer improves (see `tol` and "
         "`n_iter_no_change`).",
     )
+    max_fun: int = parameter(
+        default=15000,
+        rule=rule.integer(1),
+        kind="int",
+        text='The most passes over all rows that ``solver="lbfgs"`` takes; no other solver reads it.',
+    )
     shuffle: bool = parameter(
         default=True,
         rule=rule.boolean,
@@ -100,12 +108,13 @@ class TrainingParameters(NetworkParameters):
         text="Decides starting weights, order of samples, dropout and rows held out. With an int, the same data "
         "and parameters give the same bits on any number of threads.",
     )
-    tol: float = parameter(
+    tol: float | None = parameter(
         default=1e-4,
-        rule=rule.real(0),
-        kind="float",
+        rule=rule.either(rule.real(0), rule.nothing),
+        kind="float or None",
         text="How much better the loss, or with `early_stopping` the validation score, has to become to count "
-        "as an improvement.",
+        "as an improvement. None trains all `max_iter` epochs, and no ConvergenceWarning follows, as in "
+        "SGDClassifier.",
     )
     verbose: Any = parameter(
         default=False,
@@ -167,8 +176,8 @@ class TrainingParameters(NetworkParameters):
         default=10,
         rule=rule.either(rule.integer(1), rule.endless),
         kind="int or numpy.inf",
-        text="Training ends after more than this many epochs without an improvement of at least `tol`. With "
-        "numpy.inf it takes all `max_iter` epochs, and no ConvergenceWarning follows.",
+        text="Training ends after more than this many epochs without an improvement of at least `tol`; "
+        "numpy.inf never ends it.",
     )
     scoring: Any = parameter(
         default="loss",

@@ -1,5 +1,6 @@
 """Labels of classes that exclude one another: as numbers of classes for the loss, and back."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -25,6 +26,13 @@ def are_classes(value: Any) -> bool:
     return vector and np.array_equal(np.unique(value), value)
 
 
+# of a classifier: fitted attributes that a file holds
+ATTRIBUTES: Mapping[str, Callable[[Any], bool]] = {
+    "classes_": are_classes,
+    "multilabel_": lambda value: type(value) is bool,
+}
+
+
 @dataclass(frozen=True, eq=False)
 class ClassTargets(Targets):
     """One label per sample.
@@ -40,7 +48,7 @@ class ClassTargets(Targets):
     kind: ClassVar[str] = "classes"
     out_activation: ClassVar[str] = "softmax"
     noun: ClassVar[str] = "classes"
-    attributes: ClassVar[Mapping[str, Callable[[Any], bool]]] = {"classes_": are_classes}
+    attributes: ClassVar[Mapping[str, Callable[[Any], bool]]] = ATTRIBUTES
 
     def __str__(self) -> str:
         return f"{len(self.classes)} classes"
@@ -75,10 +83,12 @@ class ClassTargets(Targets):
 
     def fitted(self) -> dict[str, Any]:
         """Return the fitted attributes of the estimator."""
-        return {"classes_": self.classes}
+        return {"classes_": self.classes, "multilabel_": False}
 
     def encode(self, y: Array, dtype: npt.DTypeLike, name: str = "y") -> Rows:
         """Return the place of each label among the sorted classes."""
+        if y.ndim != 1:
+            raise ValueError(f"{name} has the shape {y.shape}, a matrix, expected one label per row")
         unknown = np.setdiff1d(y, self.classes)
         if len(unknown):
             known = self.classes
@@ -91,9 +101,29 @@ class ClassTargets(Targets):
 
     def hold_out(self, encoded: Array, index: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
         """Split rows so that each class has the same fraction in both parts."""
+        self._refuse_few(encoded[index], fraction)
         random_state = seed % 2**32
         parts = train_test_split(index, test_size=fraction, stratify=encoded[index], random_state=random_state)
         return np.sort(parts[0]), np.sort(parts[1])
+
+    def _refuse_few(self, encoded: Array, fraction: float) -> None:
+        """Refuse what cannot be split by classes, in terms of the labels and of the user's parameters."""
+        counts = np.bincount(encoded, minlength=len(self.classes))
+        few = self.classes[counts == 1]
+        if len(few):
+            raise ValueError(
+                "The least populated classes in y have only 1 member, which is too few: early_stopping holds rows "
+                f"of each class out. Classes with too few members are: {few.tolist()}. Add rows, or pass X_val "
+                "and y_val"
+            )
+        rows, present = len(encoded), int((counts > 0).sum())
+        held_out = math.ceil(fraction * rows)
+        if min(held_out, rows - held_out) < present:
+            part = f"validation_fraction={fraction} of {rows} rows is {held_out}"
+            raise ValueError(
+                f"The validation set is too small or too large: {part}, and both parts need a row of each of the "
+                f"{present} classes. Change validation_fraction, or pass X_val and y_val"
+            )
 
     def decode(self, outputs: FloatArray, loss: Loss) -> Array:
         """Return the most probable labels."""

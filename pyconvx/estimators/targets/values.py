@@ -84,11 +84,16 @@ class RealTargets(Targets):
 
     def hold_out(self, encoded: Array, index: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
         """Split rows at random; at least two are validated on, since R2 needs two."""
+        if math.ceil(fraction * len(index)) >= len(index):
+            raise ValueError(
+                f"The validation set is too small or too large: validation_fraction={fraction} of {len(index)} "
+                "rows leaves none to train on. Add rows, or pass X_val"
+            )
         train, held_out = train_test_split(index, test_size=fraction, random_state=seed % 2**32)
         if len(held_out) < 2:
             raise ValueError(
-                f"early_stopping would validate on one of {len(index)} rows, and a score of regression needs two: "
-                "increase validation_fraction, or pass X_val"
+                f"The validation set is too small: early_stopping would validate on one of {len(index)} rows, and "
+                "a score of regression needs two: increase validation_fraction, or pass X_val"
             )
         return np.sort(train), np.sort(held_out)
 
