@@ -59,50 +59,26 @@ class FullBatchTrainer(Trainer):
 
         It ends early at a minimum, to the precision of `tol`, or if the validation score no longer improves.
         """
-        kept = self._trainable.copy()  # where the last whole iteration left the network
-        done, wanted, started = 0, False, time.perf_counter()
-
-        def iteration(intermediate_result: Any) -> None:
-            nonlocal done, wanted, started
-            self._trainable[:] = intermediate_result.x
-            self._check_finite()
-            done += 1
-            seconds = max(time.perf_counter() - started, 1e-9)
-            self.state.epoch += 1
-            self.state.samples_seen += len(self.data)
-            value = None if score is None else score()
-            epoch = Epoch(done, float(intermediate_result.fun), value, len(self.data) / seconds)
-            self._record(epoch)
-            kept[:] = self._trainable
-            if self.options.verbose:
-                print(epoch.line(max_epochs, self.state.epoch - done), flush=True)
-            wanted = after_epoch is not None and after_epoch(epoch)
-            wanted = wanted or (self.options.early_stopping and self._patience_ended())
-            started = time.perf_counter()
-            if wanted:
-                raise StopIteration
-
+        iterations = _Iterations(self, max_epochs, score, after_epoch)
         try:
             found = minimize(
-                self._objective, kept.astype(np.float64), jac=True, method="L-BFGS-B", callback=iteration,
+                self._objective, iterations.kept.astype(np.float64), jac=True, method="L-BFGS-B",
+                callback=iterations.after,
                 options={"maxiter": max_epochs, "maxfun": self.options.max_fun, "gtol": self.options.tol or 0.0},
             )  # fmt: skip
         finally:
-            self._trainable[:] = kept
+            self._trainable[:] = iterations.kept
         self._message = str(found.message).rstrip(" .")
-        stopped = bool(found.success) or wanted
+        stopped = bool(found.success) or iterations.ended
         if reached is not None:
-            reached(done, stopped)
-        return done, stopped
+            reached(iterations.done, stopped)
+        return iterations.done, stopped
 
     def why_unfinished(self, epochs: int) -> str:
         """Return why training ended, for a warning."""
         if "ITERATIONS" in self._message.upper() and "EXCEEDS" not in self._message.upper():
             return super().why_unfinished(epochs)
         return f"lbfgs ended before it converged ({self._message}): scale X, or raise max_fun or max_iter"
-
-    def _patience_ended(self) -> bool:
-        return self.state.no_improvement > self.options.n_iter_no_change
 
     def _objective(self, parameters: npt.NDArray[np.float64]) -> tuple[float, FloatArray]:
         """Return the objective of all rows and its gradient."""
@@ -115,3 +91,41 @@ class FullBatchTrainer(Trainer):
             raise self._divergence("the loss", value)
         value += self._decay(weight)
         return value, self._gradients.astype(np.float64)
+
+
+class _Iterations:
+    """What happens after each iteration of SciPy's minimiser."""
+
+    def __init__(
+        self,
+        trainer: FullBatchTrainer,
+        most: int,
+        score: Callable[[], float] | None,
+        after_epoch: Callable[[Epoch], bool] | None,
+    ) -> None:
+        self._trainer, self._most, self._score, self._after_epoch = trainer, most, score, after_epoch
+        self.kept = trainer._trainable.copy()  # where the last whole iteration left the network
+        self.done, self.ended = 0, False
+        self._started = time.perf_counter()
+
+    def after(self, intermediate_result: Any) -> None:
+        """Check, score and record; StopIteration ends training, any other error leaves the last iteration."""
+        trainer, state = self._trainer, self._trainer.state
+        trainer._trainable[:] = intermediate_result.x
+        trainer._check_finite()
+        seconds = max(time.perf_counter() - self._started, 1e-9)
+        value = None if self._score is None else self._score()
+        self.done += 1
+        state.epoch += 1
+        state.samples_seen += len(trainer.data)
+        epoch = Epoch(self.done, float(intermediate_result.fun), value, len(trainer.data) / seconds)
+        trainer._record(epoch)
+        self.kept[:] = trainer._trainable
+        if trainer.options.verbose:
+            print(epoch.line(self._most, state.epoch - self.done), flush=True)
+        asked = self._after_epoch is not None and self._after_epoch(epoch)
+        patience = trainer.options.early_stopping and state.no_improvement > trainer.options.n_iter_no_change
+        self.ended = asked or patience
+        self._started = time.perf_counter()
+        if self.ended:
+            raise StopIteration

@@ -104,7 +104,7 @@ import io, signal, sys, threading, numpy as np, os
 from pyconvx import CNNClassifier
 class Lines(io.StringIO):  # one is written after each epoch
     def write(self, text):
-        if " 2/" in text:
+        if "Iteration 2 " in text:
             threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
 X = np.random.default_rng(0).standard_normal((200, 16, 16, 3)).astype(np.float32)
 y = np.arange(200) % 2
@@ -133,8 +133,18 @@ def test_verbose_shows_a_line_per_epoch(capsys):
     clf = fitted(X, Y, {"X_val": X_NEW, "y_val": Y_NEW}, verbose=1)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{clf.n_parameters_:,} parameters, float64, 1 thread(s)"
-    assert [line.split()[:2] for line in lines[1:]] == [["epoch", "1/2"], ["epoch", "2/2"]]
-    assert all(re.search(r"loss \d+\.\d+  score -\d+\.\d+  [\d,]+ samples/s", line) for line in lines[1:])
+    assert [line.split()[:2] for line in lines[1:]] == [["Iteration", "1"], ["Iteration", "2"]]
+    assert all(
+        re.search(r" of 2, loss = \d+\.\d+, score = -\d+\.\d+, [\d,]+ samples/s", line) for line in lines[1:]
+    )
+
+
+def test_verbose_calls_of_partial_fit_count_on(capsys):
+    clf = quick(verbose=1)
+    for _ in range(3):
+        clf.partial_fit(X, Y, [0, 1, 2])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Iteration")]
+    assert [line.split(",")[0] for line in lines] == ["Iteration 1", "Iteration 2", "Iteration 3"]
 
 
 @pytest.mark.parametrize(

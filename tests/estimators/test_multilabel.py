@@ -122,6 +122,8 @@ def test_other_labels_are_refused():
         fitted(X, Y[:, 0]).partial_fit(X, Y)
     with pytest.raises(ValueError, match="y should be a 1d array"):
         quick().fit(X, Y + np.arange(4))
+    with pytest.raises(ValueError, match=r"y is a matrix of labels, which must hold 0 and 1, got \[0 2\]"):
+        quick().fit(X, 2 * Y)
     with pytest.raises(ValueError, match="loss='binary_cross_entropy' compares outputs with indicators, this"):
         quick(loss="binary_cross_entropy").fit(X, Y[:, 0])
 

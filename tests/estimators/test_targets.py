@@ -95,7 +95,7 @@ def test_rows_held_out():
 def test_classes_as_targets():
     targets = ClassTargets.learn(np.array(["b", "a", "b"]))
     assert (targets.n_outputs, str(targets), targets.shown()) == (2, "2 classes", "['a' 'b']")
-    assert targets.fitted().keys() == targets.attributes.keys() == {"classes_"}
+    assert targets.fitted().keys() == targets.attributes.keys() == {"classes_", "multilabel_"}
     assert targets.decode(np.array([[1.0, 2.0], [3.0, 0.0]]), CrossEntropy()).tolist() == ["b", "a"]
     probabilities = np.ones((2, 2))
     assert targets.present(probabilities) is probabilities

@@ -244,6 +244,46 @@ def test_value_losses(filled, shape, N, delta, n_threads, data):
 
 
 @fuzz(
+    "losses.BinaryCrossEntropy",
+    weight=1,
+    filled=numbers,
+    shape=st.lists(st.integers(1, 4), max_size=2),
+    N=st.integers(0, 5),
+    smoothing=st.one_of(*[st.floats(0, 1)] * 9, odd()),
+    n_threads=st.one_of(st.integers(1, 4), odd()),
+    seed=st.integers(0, 9),
+)
+def test_binary_cross_entropy(filled, shape, N, smoothing, n_threads, seed):
+    faults = real_fault("label_smoothing", smoothing, least=0)
+    if not faults and smoothing > 1:
+        faults = [("label_smoothing",)]
+    loss = outcome(
+        lambda: losses.BinaryCrossEntropy(smoothing), [*faults, *(("label_smoothing",) for _ in faults)]
+    )
+    if loss is None:
+        return
+    outputs = np.clip(filled.array(N, *shape, special=False), -30, 30)
+    targets = (np.random.default_rng(seed).random(outputs.shape) < 0.5).astype(filled.dtype)
+    weights = np.abs(filled.array(N, special=False))
+    gradient = np.full((N, *shape), np.nan, filled.dtype)
+    with Unchanged(outputs, targets, weights):
+        arguments = outputs, targets, weights, gradient
+        value = outcome(lambda: loss.value_and_gradient(*arguments, n_threads=n_threads), threads_fault(n_threads))
+    if value is None:
+        return
+    wanted = targets * (1 - float(smoothing)) + float(smoothing) / 2
+    p = 1 / (1 + np.exp(-outputs.astype(np.longdouble)))
+    cells = -(wanted * np.log(p) + (1 - wanted) * np.log1p(-p))
+    expected = (cells.reshape(N, -1 if N else 1).sum(axis=1) * weights).sum()
+    np.testing.assert_allclose(value, float(expected), rtol=1e-5, atol=1e-9)
+    slope = (p - wanted) * weights.astype(np.float64).reshape(N, *[1] * len(shape))
+    np.testing.assert_allclose(
+        gradient, slope.astype(np.float64), rtol=1e-4, atol=1e-6 * max(1, weights.max(initial=0))
+    )
+    np.testing.assert_allclose(loss.predictions(outputs), p.astype(np.float64), rtol=1e-5)
+
+
+@fuzz(
     "losses.CrossEntropy",
     weight=3,
     filled=numbers,

@@ -125,7 +125,9 @@ def argument_faults(layer, values):
 
 
 def held(value):
-    """Convert lists to tuples and NumPy's numbers to Python's."""
+    """Convert sequences to tuples and NumPy's numbers to Python's."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return held(value.tolist())
     if isinstance(value, (list, tuple)):
         return tuple(held(item) for item in value)
     single = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim)

@@ -180,6 +180,7 @@ def test_the_global_generator_plays_no_part():
     assert bits_of_a_fit(None) != bits_of_a_fit(None)
 
 
+@pytest.mark.filterwarnings("ignore::pyconvx.InputScaleWarning")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
 def test_memory(dtype, tmp_path):
     """How X is stored in memory changes no bit: order, strides, byte order, a read-only or a mapped file."""

@@ -24,7 +24,7 @@ from pyconvx._ext import cpu
 from pyconvx.estimators.predictor import network_outputs
 from pyconvx.filters import FilterBank
 from pyconvx.layers import Context, Conv2D, Epilogue
-from pyconvx.losses import CrossEntropy, Huber, SquaredError
+from pyconvx.losses import BinaryCrossEntropy, CrossEntropy, Huber, SquaredError
 from pyconvx.network import CompiledNetwork, Network
 from pyconvx.schedules import Constant
 from pyconvx.solvers import SGD, Adam, AdamW, RMSprop
@@ -220,6 +220,7 @@ DOORS = {
     "layers.Context.__init__": one_layer,
     "layers.Epilogue.multiply_derivative": slopes,
     "losses.CrossEntropy.value_and_gradient": entropy,
+    "losses.BinaryCrossEntropy.value_and_gradient": lambda n: differences(BinaryCrossEntropy(), n),
     "losses.Huber.value_and_gradient": lambda n: differences(Huber(), n),
     "losses.SquaredError.value_and_gradient": lambda n: differences(SquaredError(), n),
     "network.Network.context": lambda n: (outputs(net(), pictures(9)[0].astype(np.float32), n_threads=n),),

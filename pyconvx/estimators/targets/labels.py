@@ -54,6 +54,8 @@ class IndicatorTargets(Targets):
         y = y.toarray() if scipy.sparse.issparse(y) else y
         matrix: Array = check_array(y, estimator=estimator, input_name=name)
         check_consistent_length(X, matrix)
+        if not np.isin(matrix, (0, 1)).all():
+            raise ValueError(f"{name} is a matrix of labels, which must hold 0 and 1, got {np.unique(matrix)}")
         return matrix
 
     @classmethod
