@@ -157,6 +157,11 @@ def _clipped(size: Any, shape: Shape, padding: Any) -> Any:
     return tuple(min(int(window), axis + end) for window, axis, end in zip(sizes, shape, ends, strict=False))
 
 
+def frozen_names(value: Any) -> tuple[str, ...]:
+    """Return one name or several as a tuple."""
+    return (value,) if isinstance(value, str) else tuple(str(name) for name in value)
+
+
 def output_layer(n_outputs: int) -> Layer:
     """Return a dense layer with one unit per output, with Xavier's start: the loss's link follows."""
     return Dense(n_outputs, initializer="xavier_uniform")

@@ -166,6 +166,7 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
         """Make a new network, or refuse to go on with other layers."""
         if not new:
             self._check_same_layers(targets.n_outputs)
+            self._freeze()
             return
         self._make_network(X, targets.n_outputs)
         self.__dict__.update(targets.fitted())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from pyconvx.estimators.targets import Targets
 from pyconvx.exceptions import DivergenceError, ModelFileError
 from pyconvx.network import CompiledNetwork, Network
 from pyconvx.persistence import StrPath, pack, write_file
-from pyconvx.training import ArraySource, TrainingState
+from pyconvx.training import ArraySource, BestWeights, TrainingState
 
 FORMAT_VERSION = 1
 
@@ -84,7 +85,10 @@ class FittedNetwork(TrainingParameters):
         seed = int(check_random_state(params["random_state"]).randint(np.iinfo(np.int32).max))
         layers = self._layers(self.input_shape_, n_outputs)
         dtype = samples.computing_dtype(params["dtype"], X)
-        network = Network(layers, self.input_shape_, initializer=params["initializer"], dtype=dtype, seed=seed)
+        network = Network(
+            layers, self.input_shape_, initializer=params["initializer"], dtype=dtype, seed=seed,
+            frozen=architecture.frozen_names(self.frozen),
+        )  # fmt: skip
         solver = architecture.make_solver(params)
         slots = np.zeros((solver.slots, network.n_trainable), dtype)
         self.network_, self._state = network, TrainingState(seed, slots)
@@ -93,6 +97,17 @@ class FittedNetwork(TrainingParameters):
         """Return all layers for these parameters."""
         hidden = architecture.hidden_layers(self.get_params(deep=False), input_shape)
         return (*hidden, architecture.output_layer(n_outputs))
+
+    def _freeze(self) -> None:
+        """Take up another choice of frozen layers: the same numbers in another order, and new slots."""
+        names, network = architecture.frozen_names(self.frozen), self.network_
+        if set(names) == set(network.frozen):
+            return
+        arrays = dict(network.parameters)
+        made = Network.from_arrays(network.layers, network.input_shape, arrays, dtype=network.dtype, frozen=names)
+        slots = np.zeros((0, made.n_trainable), made.dtype)  # `Trainer` makes it as large as the solver needs
+        best = None if self._state.best is None else BestWeights(made.buffer.copy(), made.state_buffer.copy())
+        self.network_, self._state = made, replace(self._state.copy(), slots=slots, best=best)
 
     def _check_same_layers(self, n_outputs: int) -> None:
         """Refuse to go on with other layers, or in another precision, than training began with."""

@@ -119,7 +119,8 @@ def initial_values(name: str, spec: ParameterSpec, default: object, trainable: b
 
 def _refuse_symmetry(name: str, chosen: object, values: FloatArray) -> None:
     """Refuse filters that are all equal, which get equal gradients, or all zero, which ReLU passes no gradient."""
-    remedy = "use a random initializer such as 'he_uniform', or freeze the layer"
+    layer = name.rpartition(".")[0]
+    remedy = f"use a random initializer such as 'he_uniform', or freeze the layer with frozen=[{layer!r}]"
     if not values.any():
         raise ValueError(
             f"{name}: initializer {chosen!r} starts the kernel all zero, it would not learn: {remedy}"

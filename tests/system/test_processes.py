@@ -184,15 +184,16 @@ def test_a_worker_that_is_killed_ends_the_search_with_an_error():
 # --- the interpreter's lock: a thread that counts advances while a kernel runs ---------------------
 
 WIDE = np.random.default_rng(0).standard_normal((64, 24, 24, 16)).astype(np.float32)
+DEEP = WIDE.reshape(64, 12, 12, 64)  # many channels: the kernel's transform lasts long enough to be seen
 LABELS = np.arange(64) % 3
 
 
 def layers():
     """Return new layers, which have no plans yet."""
     return [
-        Conv2D(16, padding="same", bias=False), BatchNorm(), RELU, MaxPool2D(2),
+        Conv2D(16, padding="same", bias=False), BatchNorm(), RELU, Dropout(0.5), MaxPool2D(2),
         Residual((Conv2D(16, padding="same"), Activation("tanh"))), DepthwiseConv2D(3), Activation("gelu"),
-        Conv2D(24, stride=2), AvgPool2D(2), Dropout(0.5), Flatten(), Dense(512), Activation("relu"), Dense(64),
+        Conv2D(24, stride=2), AvgPool2D(2), Flatten(), Dense(512), Activation("relu"), Dense(64),
     ]  # fmt: skip
 
 
@@ -201,6 +202,7 @@ def whole_trainings(n):
         clf = fitted(WIDE, LABELS, layers=layers(), solver=solver, max_iter=1, n_jobs=n, batch_size=64)
         clf.predict(WIDE)
     fitted(WIDE, LABELS, layers=[Conv2D(16), RELU, GlobalAvgPool2D()], max_iter=1, n_jobs=n)
+    fitted(DEEP, LABELS, layers=[Conv2D(128), Conv2D(128), GlobalAvgPool2D()], max_iter=1, n_jobs=n).predict(DEEP)
 
 
 def array_functions(n):

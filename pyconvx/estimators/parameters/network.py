@@ -31,6 +31,11 @@ def _legal_dtype(value: Any) -> bool:
         return False
 
 
+def _legal_names(value: Any) -> bool:
+    names = [value] if isinstance(value, str) else rule.listed(value)
+    return names is not None and all(isinstance(name, str) for name in names)
+
+
 def _meant_as_none(value: Any) -> str:
     return "Did you mean 'identity'?" if value is None else ""
 
@@ -126,6 +131,14 @@ class NetworkParameters(SampleLayout):
         text="Replaces everything before the output layer, for architectures that the default stack does not "
         "offer: values of `pyconvx.layers`, or names of layers that need no arguments. `Flatten` is added "
         "before the first dense layer if it is missing.",
+    )
+    frozen: Any = parameter(
+        default=(),
+        rule=rule.Rule(_legal_names, "a str or a sequence of str"),
+        kind="str or sequence of str",
+        text="Layers, or single parameters, that training does not change, by their names in "
+        "``network_.names`` and ``network_.parameters``. Change it between calls of `fit` with `warm_start`, "
+        "or of `partial_fit`, to keep what was learnt before.",
     )
     dtype: Any = parameter(
         default=None,
