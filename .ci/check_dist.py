@@ -3,6 +3,7 @@
 python .ci/check_dist.py pyconvx-0.1.0.tar.gz pyconvx-0.1.0-*.whl
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -59,7 +60,15 @@ def check_wheel(path: Path) -> None:
         modules = sorted(Path(folder).rglob("*.so"))
         for module in modules:
             check_module(module)
+    check_readme(size)
     print(f"{path.name}: {size:,} bytes, {len(modules)} modules, stripped")
+
+
+def check_readme(size: int) -> None:
+    """Check that the README quotes the size of the wheel; other versions of gcc make it a little different."""
+    quoted = re.search(r"The wheel has ([\d.]+) MB", Path("README.md").read_text())
+    if quoted is None or abs(float(quoted[1]) - size / 1e6) > 0.15:
+        raise SystemExit(f"README.md says {quoted and quoted[0]!r}, the wheel has {size / 1e6:.2f} MB")
 
 
 def check_module(module: Path) -> None:

@@ -1,6 +1,7 @@
 """CNNClassifier: a convolutional network that predicts classes.
 
-Parameters, defaults and attributes are those of MLPClassifier wherever both do the same thing.
+Parameters and attributes have the names and meanings of MLPClassifier's wherever both do the same thing, and the
+same defaults except for `batch_size`, `hidden_layer_sizes` and `max_iter`.
 """
 
 from __future__ import annotations

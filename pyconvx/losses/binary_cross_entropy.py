@@ -94,7 +94,12 @@ class BinaryCrossEntropy:
         return probabilities
 
     def log_predictions(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the logarithms of the probabilities: finite even if a probability underflows to 0."""
-        check_array("outputs", outputs, FLOATS, np.ndim(outputs))
-        logarithms: npt.NDArray[Any] = -np.logaddexp(0, -outputs)
+        """Return the logarithms of the probabilities: finite even if a probability underflows to 0.
+
+        Probabilities that are equal as numbers, such as two that round to 1, have equal logarithms.
+        """
+        below = np.minimum(outputs, 0)
+        logarithms: npt.NDArray[Any] = np.where(
+            outputs > 0, np.log(self.predictions(np.maximum(outputs, 0))), below - np.log1p(np.exp(below))
+        )
         return logarithms

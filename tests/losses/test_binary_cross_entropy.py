@@ -53,6 +53,19 @@ def test_extreme_outputs_are_finite(dtype):
     np.testing.assert_array_equal(BinaryCrossEntropy().predictions(outputs), [[1, 0, 1, 0]])
 
 
+@pytest.mark.parametrize(("dtype", "limit", "accuracy"), [(np.float32, 80, 1e-6), (np.float64, 700, 1e-13)])
+def test_logarithms_follow_the_probabilities(dtype, limit, accuracy):
+    outputs = np.linspace(-limit, limit, 1001).astype(dtype)[:, None]
+    logarithms = BinaryCrossEntropy().log_predictions(outputs)
+    assert logarithms.dtype == dtype
+    exact = -np.logaddexp(0, -outputs.astype(np.longdouble))
+    np.testing.assert_allclose(logarithms, exact.astype(float), rtol=accuracy, atol=accuracy / 10)
+    assert (np.diff(logarithms[:, 0]) >= 0).all()
+    certain = BinaryCrossEntropy().predictions(outputs) == 1
+    assert certain.any()
+    assert (logarithms[certain] == 0).all()  # so that the most probable label is the same by both
+
+
 def test_what_does_not_fit():
     loss, good = BinaryCrossEntropy(), (OUTPUTS, TARGETS, WEIGHTS, np.empty((9, 5)))
     with pytest.raises(ValueError, match="need targets and a gradient like them"):

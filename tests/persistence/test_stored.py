@@ -1,4 +1,7 @@
-"""Model files of earlier versions still load: tests/stored has one of each release, which never changes."""
+"""Stored model files still load. tests/stored has one for each version, which never changes.
+
+0.1.0 has not been released: until the second version, its file only shows that the format has not changed since.
+"""
 
 import numpy as np
 import pytest
@@ -24,7 +27,7 @@ PROBABILITIES = {
 
 
 @pytest.mark.parametrize("version", PROBABILITIES)
-def test_models_of_earlier_versions_load_and_train_on(version, tmp_path):
+def test_stored_models_load_and_train_on(version, tmp_path):
     X = pictures_of_waves(24)
     clf = pyconvx.load(TESTS / "stored" / f"{version}.pyconvx")
     np.testing.assert_allclose(clf.predict_proba(X[:3]), PROBABILITIES[version], rtol=1e-5)

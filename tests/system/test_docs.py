@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import pyconvx
 import pyconvx.filters
@@ -221,6 +222,21 @@ def test_sections_of_parameters_are_short_and_name_the_defaults(part, name, body
         if name in params:
             expected = others_default if kind.__name__ == other else default
             assert params[name] == ast.literal_eval(expected), kind.__name__
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(pyconvx.CNNClassifier, MLPClassifier), (pyconvx.CNNRegressor, MLPRegressor)]
+)
+def test_defaults_that_differ_from_scikit_learns_are_named(ours, theirs):
+    defaults, others = ours().get_params(), theirs().get_params()
+    assert {name for name in others if defaults.get(name, others[name]) != others[name]} == {
+        "hidden_layer_sizes",
+        "max_iter",
+    }
+    assert (others["hidden_layer_sizes"], others["max_iter"]) == ((100,), 200)
+    words = " ".join(PARAMETERS.read_text().split())
+    assert "`(128,)` instead of `(100,)`, and [max_iter](#max_iter) 50 instead of 200" in words
+    assert (defaults["hidden_layer_sizes"], defaults["max_iter"]) == ((128,), 50)
 
 
 def test_all_estimators_are_described():
