@@ -8,10 +8,7 @@ from pyconvx.estimators.examples import Examples
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupportMixin
     from sklearn.callback import with_callbacks as with_callbacks
-
-    FRAMES = 1  # frames that the decorator puts between a method and its caller
 except ImportError:
-    FRAMES = 0
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stands in if scikit-learn has no callbacks."""

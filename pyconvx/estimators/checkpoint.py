@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pyconvx._core.caller import warn_caller
 from pyconvx._core.types import Array
 from pyconvx.estimators import constraints as rule
 from pyconvx.estimators.examples import Examples
@@ -129,11 +129,10 @@ class CheckpointWriter:
         try:
             write_file(self._path, pack(document, arrays))
         except OSError as error:
-            warnings.warn(
+            warn_caller(
                 f"checkpoint {os.fspath(self._path)!r} was not written: {error}. Training goes on; what was there "
                 "before is still there",
                 RuntimeWarning,
-                stacklevel=2,
             )
         self._written, self._pending = time.monotonic(), False
 

@@ -84,6 +84,7 @@ class FittedNetwork(TrainingParameters):
         params = self.get_params(deep=False)
         seed = int(check_random_state(params["random_state"]).randint(np.iinfo(np.int32).max))
         layers = self._layers(self.input_shape_, n_outputs)
+        notices.of_output_layer(layers[:-1], n_outputs)
         dtype = samples.computing_dtype(params["dtype"], X)
         network = Network(
             layers, self.input_shape_, initializer=params["initializer"], dtype=dtype, seed=seed,

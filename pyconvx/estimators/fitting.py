@@ -1,15 +1,15 @@
 """How an estimator trains its network: rows, loop, validation score, callbacks, fitted attributes."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from pyconvx._core.caller import warn_caller
 from pyconvx._core.types import Array
 from pyconvx.estimators import architecture
-from pyconvx.estimators.callbacks import FRAMES, FitTask, with_callbacks
+from pyconvx.estimators.callbacks import FitTask, with_callbacks
 from pyconvx.estimators.checkpoint import CheckpointWriter
 from pyconvx.estimators.examples import Examples
 from pyconvx.estimators.inspected import InspectedNetwork
@@ -98,10 +98,9 @@ class TrainedNetwork(InspectedNetwork):
             self.network_.state_buffer[:] = self._state.best.state_buffer
         task.end(self._fitted_attributes)
         if not (epochs is None or stopped or self.tol is None or self._has_plan()):
-            warnings.warn(
+            warn_caller(
                 f"{trainer.why_unfinished(epochs)}. If this many epochs are what you want, set tol=None.",
                 ConvergenceWarning,
-                stacklevel=3 + FRAMES,
             )
 
     def _run_epochs(

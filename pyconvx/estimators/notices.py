@@ -1,17 +1,20 @@
-"""Warnings about samples that are legal and yet hardly what was meant: unscaled, or flattened without a shape.
+"""Warnings about what is legal and yet hardly what was meant: unscaled samples, images flattened without a shape,
+a second output layer.
 
 `fit` gives each of them at most once, and nothing else does. They look at some rows only.
 """
 
 import math
-import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from pyconvx._core.caller import warn_caller
 from pyconvx._core.types import Array
 from pyconvx.estimators.constraints import listed
-from pyconvx.exceptions import FlatImagesWarning, InputScaleWarning
+from pyconvx.exceptions import FlatImagesWarning, InputScaleWarning, TrainingWarning
+from pyconvx.layers import Dense, Layer
 
 _ROWS = 64  # that are looked at, evenly spaced
 # Networks learn well from numbers up to about 3; of the digits of scikit-learn, from 0 to 16, they still do.
@@ -30,7 +33,7 @@ def of_scale(estimator: Any, X: Array) -> None:
     if estimator.scales_uint8_:
         if some.max() <= _DARK and 0 < (top := int(X.max())) <= _DARK:
             scale = "1" if top == 1 else f"1/{top}"
-            _warn(
+            warn_caller(
                 f"X is uint8 but holds numbers up to {top} only, which the scale of 1/255 makes as small as "
                 f"{top / 255:.2g}: pass input_scale={scale} or, for other numbers than pixels, X.astype(float)",
                 InputScaleWarning,
@@ -45,7 +48,7 @@ def of_scale(estimator: Any, X: Array) -> None:
     remedy = "put a StandardScaler, a MinMaxScaler or an ImageScaler before the network"
     if bits:
         remedy = f"pass input_scale=1/{2**bits - 1} if these are {bits}-bit pixels, or {remedy}"
-    _warn(
+    warn_caller(
         f"X holds numbers from {low:g} to {high:g}, far beyond the range of about -3 to 3 in which networks learn "
         f"well: {remedy}; input_scale=1 takes them as they are",
         InputScaleWarning,
@@ -63,11 +66,22 @@ def of_shape(estimator: Any, X: Array) -> None:
         return
     if estimator.data_format == "channels_first" and len(shape) == 3:
         shape = (shape[2], *shape[:2])
-    _warn(
+    warn_caller(
         f"X has {columns} columns, like flattened images of shape {shape}, but is taken for images with one row "
         f"of {columns} pixels: pass image_shape={shape}, or image_shape=(1, {columns}) if that is right",
         FlatImagesWarning,
     )
+
+
+def of_output_layer(hidden: Sequence[Layer], n_outputs: int) -> None:
+    """Warn of layers that end in what may be the output layer of other libraries, without an activation."""
+    last = hidden[-1] if hidden else None
+    if isinstance(last, Dense) and last.units == n_outputs:
+        warn_caller(
+            f"layers end with {last}, as many units as there are outputs: the estimator adds the output layer "
+            "itself. Leave this one out, or put an activation after it if it is a hidden layer",
+            TrainingWarning,
+        )
 
 
 def _square(columns: int) -> tuple[int, ...] | None:
@@ -82,7 +96,3 @@ def _square(columns: int) -> tuple[int, ...] | None:
 def _any_window(layers: Any) -> bool:
     """Return whether some layer has a kernel that slides over more than one pixel."""
     return any(hasattr(layer, "kernel_size") for layer in layers)
-
-
-def _warn(text: str, category: type[Warning]) -> None:
-    warnings.warn(text, category, stacklevel=7)  # the caller of fit or partial_fit

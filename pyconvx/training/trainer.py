@@ -9,7 +9,6 @@ last whole epoch left it.
 
 import math
 import time
-import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyconvx._core.arrays import all_finite
+from pyconvx._core.caller import warn_caller
 from pyconvx._core.threads import resolve_threads, threads_for
 from pyconvx._core.types import FloatArray
 from pyconvx.exceptions import DivergenceError, TrainingWarning
@@ -102,12 +102,11 @@ class Trainer:
         alpha, mean = self.options.alpha, float(self.data.weights.mean())
         strength = alpha / (mean * min(self.options.batch_size, len(self.data)))
         if mean < _SMALL_WEIGHT and strength > _STRONG_PENALTY:
-            warnings.warn(
+            warn_caller(
                 f"the mean weight of the rows is {mean:.3g}, so alpha={alpha:g} penalises like "
                 f"alpha={alpha / mean:.3g} with weights of mean 1, which may outweigh what is to be learnt: pass "
                 "sample_weight / sample_weight.mean(), or lower alpha",
                 TrainingWarning,
-                stacklevel=2,
             )
 
     def run(
@@ -284,12 +283,11 @@ class Trainer:
     def _tell_of_zero(self, share: float) -> None:
         """Warn, once, that steps change nothing."""
         self._told = True
-        warnings.warn(
+        warn_caller(
             f"the learning rate is 0 from step {self.state.step + 1}, in epoch {self.state.epoch + 1}: nothing is "
             f"learnt as long as {unguarded(self.schedule)!r} gives the factor "
             f"{self._rate(share) / self.options.learning_rate_init:g}",
             TrainingWarning,
-            stacklevel=2,
         )
 
     def _record_pass(self, size: int) -> BatchPass:

@@ -220,7 +220,7 @@ def test_rows_that_look_like_images_are_told(columns, shape, data_format):
         clf.fit(rows, Y[:6])
     assert len(told) == 1
     assert f"pass image_shape={shape}, or image_shape=(1, {columns})" in str(told[0].message)
-    ways = [{"image_shape": shape}, {"spatial_dims": 1}, {"filters": ()}, {"layers": [Dense(3)]}]
+    ways = [{"image_shape": shape}, {"spatial_dims": 1}, {"filters": ()}, {"layers": [Dense(5)]}]
     ways += [{"image_shape": (1, columns)}]
     for way in ways:
         quiet(quick(data_format=data_format, **way), rows, Y[:6])

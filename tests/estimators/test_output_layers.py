@@ -1,10 +1,14 @@
 """Layers that end in an output layer, as other libraries want them."""
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 from small import fitted, images, quick
 
-from pyconvx import CNNRegressor, activations
+from pyconvx import CNNClassifier, CNNRegressor, activations
+from pyconvx.exceptions import TrainingWarning
 from pyconvx.layers import Activation, Conv2D, Dense, Dropout, Flatten
 
 X, Y = images()
@@ -38,10 +42,24 @@ def test_an_output_layer_among_the_layers_is_refused(end):
     "end",
     [
         [Dense(8), Activation("sigmoid")],
-        [Dense(3)],
+        [Dense(4)],
+        [Dense(3), Activation("relu")],
         [Dense(8), Activation("softmax"), Dense(4)],
         [Dense(1), Activation("tanh")],
     ],
 )
 def test_layers_that_may_be_meant_are_taken(end):
     assert np.isfinite(fitted(X, Y, layers=[*BODY, *end]).predict_proba(X)).all()
+
+
+@pytest.mark.parametrize(("Model", "units"), [(CNNClassifier, 3), (CNNRegressor, 1)])
+def test_a_dense_layer_as_wide_as_the_output_is_taken_with_a_warning(Model, units):
+    with pytest.warns(
+        TrainingWarning, match=rf"layers end with Dense\(units={units}, .* Leave this one out"
+    ) as caught:
+        model = Model(layers=[*BODY, Dense(units)], max_iter=1, tol=None).fit(X, Y)
+    assert [Path(warning.filename).name for warning in caught] == [Path(__file__).name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(X)
+        model.partial_fit(X, Y)

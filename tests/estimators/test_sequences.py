@@ -14,7 +14,7 @@ from pyconvx.layers import Conv2D, Dense
 X, Y = images()
 FLAT = X.reshape(len(X), -1)
 STACK = np.empty(2, object)
-STACK[:] = [Conv2D(2), Dense(3)]
+STACK[:] = [Conv2D(2), Dense(5)]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ STACK[:] = [Conv2D(2), Dense(3)]
         ("padding", (1, 0), [np.array([1, 0]), range(1, -1, -1), [1, 0]]),
         ("padding", ((1, 0), (0, 1)), [np.array([[1, 0], [0, 1]]), [[1, 0], (0, 1)]]),
         ("hidden_layer_sizes", (3, 4), [np.array([3, 4]), range(3, 5)]),
-        ("layers", [Conv2D(2), Dense(3)], [STACK, tuple(STACK)]),
+        ("layers", [Conv2D(2), Dense(5)], [STACK, tuple(STACK)]),
     ],
 )
 def test_sequences_of_any_kind(name, plain, others, tmp_path):
