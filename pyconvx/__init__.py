@@ -13,8 +13,10 @@ activations, initializers, losses, solvers, schedules
 testing              checks for authors of plugins
 """
 
+import importlib
 import importlib.metadata
 from pathlib import Path
+from types import ModuleType
 
 from pyconvx.estimators import Checkpoint, CNNClassifier, CNNRegressor, ImageScaler, load
 from pyconvx.exceptions import (
@@ -46,6 +48,13 @@ __all__ = [
     "load",
     "show_versions",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import the parts that `import pyconvx` alone does not need."""
+    if name in ("filters", "testing"):
+        return importlib.import_module(f"pyconvx.{name}")
+    raise AttributeError(f"module 'pyconvx' has no attribute {name!r}")
 
 
 def get_include() -> str:

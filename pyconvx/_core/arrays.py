@@ -1,5 +1,6 @@
 """Checks of array arguments: float32 or float64, plain C order, shapes with both sides in the message."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ def as_numpy(value: Any) -> Any:
 
 
 def as_stack(name: str, value: Any) -> Any:
-    """Return what holds samples as one array: a list, or an object array, of arrays of one shape too.
+    """Return what holds samples as one array: a list, an object array or a column, of arrays of one shape too.
 
     Whatever is neither, such as a data frame, comes back as it is.
 
@@ -43,6 +44,10 @@ def as_stack(name: str, value: Any) -> Any:
     """
     value = as_numpy(value)
     refuse_odd_array(name, value)
+    if hasattr(value, "to_numpy") and value.shape[1:] in ((), (1,)):  # a column, or a frame of one
+        column = value.to_numpy()
+        if column.ndim == 1 or (column.size and isinstance(column[0, 0], (np.ndarray, str, os.PathLike))):
+            value = column.reshape(len(column), *column.shape[2:])
     if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1:
         if not all(isinstance(sample, np.ndarray) for sample in value):
             return value

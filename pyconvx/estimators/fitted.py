@@ -52,7 +52,7 @@ class FittedNetwork(TrainingParameters):
         known = vars(self).get("_known")
         if known is not None and X is known[0]:
             return known[1]  # type: ignore[no-any-return]
-        checked = samples.check_samples(self, X, reset=reset)
+        checked = samples.check_samples(self, X, reset=reset, name=name)
         if reset:
             self.input_shape_ = samples.first_shape(self, checked)
             automatic = isinstance(self.input_scale, str)
@@ -61,7 +61,7 @@ class FittedNetwork(TrainingParameters):
             notices.of_shape(self, checked)
             notices.of_scale(self, checked)
         else:
-            samples.check_same_shape(self, checked)
+            samples.check_same_shape(self, checked, name)
             samples.check_same_kind(self, checked, name)
         return checked
 

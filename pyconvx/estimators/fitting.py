@@ -76,7 +76,7 @@ class TrainedNetwork(InspectedNetwork):
         done_before = self.n_iter_ if epochs is None else 0
         before = self._state.epoch - (0 if saver is None else saver.done)
         task = FitTask(self, epochs or 1, data)
-        if self.verbose:
+        if self.verbose and (epochs is not None or not self._state.epoch):
             print(f"{self.network_.n_parameters:,} parameters, {self.network_.dtype}, {self._threads()} thread(s)")
 
         def publish() -> None:

@@ -6,6 +6,7 @@ ones. Nothing is guessed from sizes, and X is never copied whole.
 """
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def ordered(estimator: Any, shape: Shape) -> Shape:
     return (shape[-1], *shape[:-1]) if estimator.data_format == "channels_first" else shape
 
 
-def check_samples(estimator: Any, X: Any, *, reset: bool) -> Array:
+def check_samples(estimator: Any, X: Any, *, reset: bool, name: str = "X") -> Array:
     """Return X as an array of real, finite numbers in its own dtype; sets or checks n_features_in_.
 
     Raises
@@ -45,12 +46,12 @@ def check_samples(estimator: Any, X: Any, *, reset: bool) -> Array:
     ValueError
         For complex or non-finite numbers, dates, no samples, no features, too many axes.
     """
-    X = as_stack("X", X)
+    X = as_stack(name, X)
     bytes_only = _holds_bytes(X)
-    _refuse_text(X)
+    _refuse_text(X, name)
     if not reset and hasattr(estimator, "input_shape_"):
-        _refuse_single(estimator, X)
-    X = _as_array(estimator, X)
+        _refuse_single(estimator, X, name)
+    X = _as_array(estimator, X, name)
     if getattr(X, "ndim", 2) <= 2:
         array: Array = checked_rows(estimator, X, reset=reset)
     else:
@@ -60,7 +61,7 @@ def check_samples(estimator: Any, X: Any, *, reset: bool) -> Array:
             if hasattr(estimator, "feature_names_in_"):
                 del estimator.feature_names_in_
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"X must hold real numbers, got {array.dtype}")
+        raise ValueError(f"{name} must hold real numbers, got {array.dtype}")
     return array.astype(np.uint8, copy=False) if bytes_only else array
 
 
@@ -73,13 +74,15 @@ def _holds_bytes(X: Any) -> bool:
     return names == {"uint8"}
 
 
-def _refuse_text(X: Any) -> None:
+def _refuse_text(X: Any, name: str) -> None:
     """Refuse names of files and other text, which scikit-learn would take for a vector."""
-    if isinstance(X, np.ndarray) and X.ndim < 2 and X.dtype.kind in "UST":
-        raise ValueError(f"X must hold numbers, got text, {X[:1] if X.ndim else X}: read files into arrays first")
+    first = X.reshape(-1)[0] if isinstance(X, np.ndarray) and X.ndim < 2 and X.size else X
+    if isinstance(first, (str, bytes, os.PathLike)):
+        words = f"{name} must hold numbers, got text such as {str(first)!r}"
+        raise ValueError(f"{words}: read files into arrays first")
 
 
-def _refuse_single(estimator: Any, X: Any) -> None:
+def _refuse_single(estimator: Any, X: Any, name: str) -> None:
     """Refuse one sample instead of an array of them, unless its shape can be read as several."""
     if not isinstance(X, np.ndarray):
         return
@@ -94,31 +97,32 @@ def _refuse_single(estimator: Any, X: Any) -> None:
     if len(shape) == 1:
         raise ValueError(
             f"Expected 2D array, got 1D array instead, with the shape of a single {what}, {shape}. Reshape your "
-            "data with X.reshape(1, -1): the first axis must be samples"
+            f"data with {name}.reshape(1, -1): the first axis must be samples"
         )
     raise ValueError(
-        f"X has the shape of a single {what}, {shape}, but the first axis must be samples: pass X[np.newaxis]"
+        f"{name} has the shape of a single {what}, {shape}, but the first axis must be samples: pass "
+        f"{name}[np.newaxis]"
     )
 
 
-def _as_array(estimator: Any, X: Any) -> Array:
+def _as_array(estimator: Any, X: Any, name: str) -> Array:
     """Check an array-like of three axes or more; validate_data does it for fewer, and reads a frame's names."""
     array = X if hasattr(X, "ndim") else np.asarray(X)
     if array.ndim <= 2:
         return X  # type: ignore[no-any-return]
-    name, most = type(estimator).__name__, estimator.spatial_dims + 2
+    kind, most = type(estimator).__name__, estimator.spatial_dims + 2
     if array.ndim > most:
-        text = f"Found array with dim {array.ndim}. {name} expected <= {most}"
+        text = f"Found array with dim {array.ndim}. {kind} expected <= {most}"
         if estimator.spatial_dims == 1:
             text += (
-                f": with spatial_dims=1, X is (n, length, channels) or (n, length), got shape {array.shape}; "
+                f": with spatial_dims=1, {name} is (n, length, channels) or (n, length), got shape {array.shape}; "
                 "images need spatial_dims=2"
             )
         raise ValueError(text.removesuffix(".") + ".")
-    checked: Array = check_array(array, allow_nd=True, estimator=estimator, input_name="X")
+    checked: Array = check_array(array, allow_nd=True, estimator=estimator, input_name=name)
     if 0 in checked.shape[1:]:
         raise ValueError(
-            f"Found array with 0 feature(s) (shape={checked.shape}) while a minimum of 1 is required by {name}."
+            f"Found array with 0 feature(s) (shape={checked.shape}) while a minimum of 1 is required by {kind}."
         )
     return checked
 
@@ -139,7 +143,7 @@ def first_shape(estimator: Any, X: Array) -> Shape:
     return shape
 
 
-def check_same_shape(estimator: Any, X: Array) -> None:
+def check_same_shape(estimator: Any, X: Array, name: str = "X") -> None:
     """Refuse samples of another shape than fit saw; flat rows were compared by count already."""
     expected = estimator.input_shape_
     axes = len(expected) - 1
@@ -151,7 +155,7 @@ def check_same_shape(estimator: Any, X: Array) -> None:
     if X.ndim > 2 and channels_last(estimator, X.shape[1:]) != expected:
         what = noun(estimator)
         raise ValueError(
-            f"X has {what} of shape {X.shape[1:]}, but {type(estimator).__name__} was fitted on {what} of "
+            f"{name} has {what} of shape {X.shape[1:]}, but {type(estimator).__name__} was fitted on {what} of "
             f"shape {ordered(estimator, expected)}"
         )
 

@@ -64,16 +64,43 @@ def test_weights():
 
 
 def test_weights_of_classes():
-    labels = np.array([0, 0, 0, 1])
-    assert with_class_weight([1, 2, 3, 4], None, labels).tolist() == [1, 2, 3, 4]
-    assert with_class_weight([1, 2, 3, 4], {0: 2, 1: 3}, labels).tolist() == [2, 4, 6, 12]
-    np.testing.assert_allclose(with_class_weight(None, "balanced", labels), [2 / 3, 2 / 3, 2 / 3, 2])
+    labels, classes = np.array([0, 0, 0, 1]), np.array([0, 1])
+    assert with_class_weight([1, 2, 3, 4], None, labels, classes).tolist() == [1, 2, 3, 4]
+    assert with_class_weight([1, 2, 3, 4], {0: 2, 1: 3}, labels, classes).tolist() == [2, 4, 6, 12]
+    np.testing.assert_allclose(with_class_weight(None, "balanced", labels, classes), [2 / 3, 2 / 3, 2 / 3, 2])
     with pytest.raises(ValueError, match=r"^class_weight must contain at least one"):
-        with_class_weight(None, {0: 0, 1: 0}, labels)
+        with_class_weight(None, {0: 0, 1: 0}, labels, classes)
     with pytest.raises(ValueError, match=r"^sample_weight \* class_weight must contain at least one"):
-        with_class_weight([1, 1, 1, 0], {0: 0, 1: 1}, labels)
+        with_class_weight([1, 1, 1, 0], {0: 0, 1: 1}, labels, classes)
     with pytest.raises(ValueError, match=r"^sample_weight\.shape == \(3,\), expected \(4,\)!"):
-        with_class_weight([1, 1, 1], {0: 0, 1: 1}, labels)
+        with_class_weight([1, 1, 1], {0: 0, 1: 1}, labels, classes)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "labels", "weights"),
+    [
+        ({"0": 2.0, "1": 3.0}, ["0", "1", "0"], [2, 3, 2]),
+        ({"0": 2.0}, ["0", "1", "0"], [2, 1, 2]),
+        ({1.5: 2.0}, [1.5, 1.25, 1.5], [2, 1, 2]),
+        ({1: 2.0}, [1.0, 0.0, 1.0], [2, 1, 2]),
+        ({True: 2.0}, [True, False, True], [2, 1, 2]),
+        ({np.int64(7): 2.0, 8: 1.0}, [7, 8, 7], [2, 1, 2]),
+        ({7: 2.0, 8: 3.0, 9: 4.0}, [7, 8, 7], [2, 3, 2]),
+        ({}, [7, 8, 7], [1, 1, 1]),
+    ],
+)
+def test_class_weights_of_labels_of_any_kind(class_weight, labels, weights):
+    labels = np.array(labels)
+    for given in (labels, labels.astype(object)):
+        assert with_class_weight(None, class_weight, given, np.unique(given)).tolist() == weights
+
+
+def test_class_weights_for_a_batch_without_some_class():
+    clf = quick(class_weight={0: 3.0, 2: 2.0}).partial_fit(X, Y % 2, classes=range(3))
+    assert clf.classes_.tolist() == [0, 1, 2]
+    words = r"^The classes, \[1\], are not in class_weight, which has entries for what is no class: \['2'\]$"
+    with pytest.raises(ValueError, match=words):
+        quick(class_weight={0: 3.0, "2": 2.0}).fit(X, Y % 2)
 
 
 def test_rows_held_out():

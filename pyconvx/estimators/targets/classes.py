@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 from sklearn.utils import assert_all_finite
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
@@ -97,7 +96,7 @@ class ClassTargets(Targets):
 
     def weights(self, estimator: Any, sample_weight: Any, y: Array) -> FloatArray:
         """Return sample weights times their classes' weights."""
-        return with_class_weight(sample_weight, estimator.class_weight, y)
+        return with_class_weight(sample_weight, estimator.class_weight, y, self.classes)
 
     def hold_out(self, encoded: Array, index: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
         """Split rows so that each class has the same fraction in both parts."""
@@ -154,7 +153,7 @@ def distinct(labels: Array) -> Array:
         raise TypeError(f"labels must be uniformly strings or numbers, got {kinds}") from None
 
 
-def with_class_weight(sample_weight: Any, class_weight: Any, labels: Array) -> FloatArray:
+def with_class_weight(sample_weight: Any, class_weight: Any, labels: Array, classes: Array) -> FloatArray:
     """Return sample weights times their classes' weights; together too they may not all be zero."""
     weights = check_weights(sample_weight, len(labels))
     if class_weight is None:
@@ -164,9 +163,27 @@ def with_class_weight(sample_weight: Any, class_weight: Any, labels: Array) -> F
     if isinstance(class_weight, str):
         factors[rows] = balanced(labels[rows], weights[rows])
     else:
-        factors[rows] = compute_sample_weight(class_weight, labels[rows])
+        factors[rows] = of_entries(class_weight, labels[rows], classes)
     check_weights(factors, len(labels), "class_weight")
     return check_weights(weights * factors, len(labels), "sample_weight * class_weight")
+
+
+def of_entries(class_weight: dict[Any, float], labels: Array, classes: Array) -> FloatArray:
+    """Return for each row the weight of its class, 1 for classes without an entry.
+
+    scikit-learn's own function takes labels such as "7" for numbers, and refuses a batch that lacks a class.
+    """
+    known = set(classes.tolist())
+    missing, strange = known - set(class_weight), set(class_weight) - known
+    if missing and strange:
+        names = [label for label in classes.tolist() if label in missing]
+        raise ValueError(
+            f"The classes, {names}, are not in class_weight, which has entries for what is no class: "
+            f"{sorted(strange, key=repr)}"
+        )
+    present, places = np.unique(labels, return_inverse=True)
+    weights = np.array([class_weight.get(label, 1.0) for label in present.tolist()], np.float64)
+    return weights[places]
 
 
 def balanced(labels: Array, weights: FloatArray) -> FloatArray:
