@@ -167,9 +167,11 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
         if not new:
             self._check_same_layers(targets.n_outputs)
             self._freeze()
-            return
-        self._make_network(X, targets.n_outputs)
-        self.__dict__.update(targets.fitted())
+        else:
+            self._make_network(X, targets.n_outputs)
+            self.__dict__.update(targets.fitted())
+        if not self.network_.n_trainable:
+            raise ValueError(f"frozen={self.frozen!r} leaves nothing to train")
 
     def _check_parameters(self) -> None:
         """Refuse illegal constructor parameters."""

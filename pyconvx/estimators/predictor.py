@@ -85,9 +85,7 @@ class CompiledPredictor:
         TypeError
             For masked arrays and numpy.matrix.
         """
-        if (
-            type(X) is not np.ndarray or X.dtype.hasobject
-        ):  # what is one already may hold what it will: values are not checked
+        if type(X) is not np.ndarray or X.dtype.hasobject:  # values of arrays of numbers are not checked
             X = np.asarray(as_stack("X", X))
         if X.shape[1:] not in self._shapes:
             missing = ": the axis of samples is missing, pass X[np.newaxis]" if X.shape in self._shapes else ""

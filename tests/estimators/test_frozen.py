@@ -112,3 +112,16 @@ def test_names_of_no_layer():
     with pytest.raises(ValueError, match="conv2d_7"):
         clf.set_params(frozen="conv2d_7").fit(X, Y)
     assert weights_of(clf) == before
+
+
+def test_something_has_to_be_left():
+    every = list(fitted(X, Y).network_.parameters)
+    with pytest.raises(ValueError, match=r"^frozen=\['conv2d_1\.kernel', .*\] leaves nothing to train$"):
+        quick(frozen=every).fit(X, Y)
+    clf = fitted(X, Y, warm_start=True)
+    before = weights_of(clf)
+    for call in (clf.fit, clf.partial_fit):
+        with pytest.raises(ValueError, match="leaves nothing to train"):
+            clf.set_params(frozen=every) and call(X, Y)
+    assert weights_of(clf) == before
+    assert clf.network_.frozen == ()

@@ -82,7 +82,7 @@ def test_validation():
     held = fitted(X, Y, early_stopping=True, validation_fraction=0.3)
     watched = fitted(X, Y, {"X_val": X, "y_val": Y}, scoring="f1_macro")
     assert len(held.validation_scores_) == len(watched.validation_scores_) == 2
-    with pytest.raises(ValueError, match="y_val has 3 labels, expected 4"):
+    with pytest.raises(ValueError, match=r"y_val has the shape \(40, 3\), expected a matrix with 4 labels"):
         quick().fit(X, Y, X_val=X, y_val=Y[:, :3])
 
 
@@ -118,6 +118,9 @@ def test_other_labels_are_refused():
         clf.fit(X, Y[:, :3])
     with pytest.raises(ValueError, match="warm_start can only be used where `y` has the same"):
         clf.fit(X, Y[:, 0])
+    for y in (Y[:, 0], Y[:, :3]):
+        with pytest.raises(ValueError, match=r"y has the shape .*, expected a matrix with 4 labels"):
+            fitted(X, Y).partial_fit(X, y)
     with pytest.raises(ValueError, match=r"y has the shape .* a matrix, expected one label per row"):
         fitted(X, Y[:, 0]).partial_fit(X, Y)
     with pytest.raises(ValueError, match="y should be a 1d array"):

@@ -80,7 +80,7 @@ class IndicatorTargets(Targets):
     def encode(self, y: Array, dtype: npt.DTypeLike, name: str = "y") -> FloatArray:
         """Return y in the network's precision."""
         if y.shape[1:] != (self.n_labels,):
-            raise ValueError(f"{name} has {y.shape[1]} labels, expected {self.n_labels}")
+            raise ValueError(f"{name} has the shape {y.shape}, expected a matrix with {self.n_labels} labels")
         encoded: FloatArray = np.ascontiguousarray(y, dtype)
         return encoded
 
