@@ -167,7 +167,7 @@ def output_layer(n_outputs: int) -> Layer:
     return Dense(n_outputs, initializer="xavier_uniform")
 
 
-def make_loss(params: dict[str, Any]) -> losses.Loss:
+def make_loss(loss: Any, label_smoothing: float = 0.0) -> losses.Loss:
     """Return the loss; `label_smoothing` applies if the loss, given by name or as an object, has such a field.
 
     Raises
@@ -175,25 +175,24 @@ def make_loss(params: dict[str, Any]) -> losses.Loss:
     ValueError
         If the loss has no such field, or says something else itself.
     """
-    made: losses.Loss = losses.registry.resolve(params["loss"])
-    smoothing = params.get("label_smoothing", 0.0)
-    if not smoothing:
+    made: losses.Loss = losses.registry.resolve(loss)
+    if not label_smoothing:
         return made
     plugin = unguarded(made)
     own = getattr(plugin, _SMOOTHING, None)
     settable = hasattr(plugin, "set_params") or dataclasses.is_dataclass(plugin)
     if own is None or not settable:
         raise ValueError(
-            f"label_smoothing={smoothing!r}, but loss={params['loss']!r} has no parameter of that name: set "
+            f"label_smoothing={label_smoothing!r}, but loss={loss!r} has no parameter of that name: set "
             "label_smoothing=0, or take a loss that has it, such as 'cross_entropy'"
         )
-    if own not in (0, smoothing):
+    if own not in (0, label_smoothing):
         raise ValueError(
-            f"label_smoothing={smoothing!r}, but loss={params['loss']!r} says {own!r}: give one of them only"
+            f"label_smoothing={label_smoothing!r}, but loss={loss!r} says {own!r}: give one of them only"
         )
     if hasattr(plugin, "set_params"):
-        return losses.registry.resolve(clone(plugin).set_params(**{_SMOOTHING: smoothing}))
-    return losses.registry.resolve(dataclasses.replace(plugin, **{_SMOOTHING: smoothing}))
+        return losses.registry.resolve(clone(plugin).set_params(**{_SMOOTHING: label_smoothing}))
+    return losses.registry.resolve(dataclasses.replace(plugin, **{_SMOOTHING: label_smoothing}))
 
 
 def is_full_batch(solver: Any) -> bool:

@@ -138,11 +138,11 @@ class CNNClassifier(ClassifierMixin, BaseCNN):
 
     def _loss(self) -> Any:
         """Return the loss; for multilabel y the default is another one."""
-        parameters = self.get_params(deep=False)
-        if self.multilabel_ and isinstance(self.loss, str) and self.loss == "cross_entropy":
-            parameters["loss"] = "binary_cross_entropy"
-        rule.check_loss(parameters["loss"], (AnyLabels.of(self).kind,))
-        return architecture.make_loss(parameters)
+        loss = self.loss
+        if self.multilabel_ and isinstance(loss, str) and loss == "cross_entropy":
+            loss = "binary_cross_entropy"
+        rule.check_loss(loss, (AnyLabels.of(self).kind,))
+        return architecture.make_loss(loss, self.label_smoothing)
 
     def __sklearn_tags__(self) -> Any:
         """Say that y may be a matrix of labels that do not exclude one another."""

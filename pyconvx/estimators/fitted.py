@@ -125,7 +125,7 @@ class FittedNetwork(TrainingParameters):
 
     def _loss(self) -> Any:
         """Return the loss that training minimises."""
-        return architecture.make_loss(self.get_params(deep=False))
+        return architecture.make_loss(self.loss)
 
     def _threads(self) -> int:
         """Return the number of threads for this call."""
