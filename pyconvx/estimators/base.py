@@ -175,7 +175,7 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
 
     def _check_parameters(self) -> None:
         """Refuse illegal constructor parameters."""
-        check_parameters(self, self.get_params(deep=False), rules_of(type(self)))
+        check_parameters(self, self.__dict__, rules_of(type(self)))
         if self.resume and self.checkpoint is None:
             raise ValueError("resume=True needs a checkpoint to go on from: pass checkpoint=Checkpoint(path)")
         if self.checkpoint is not None and architecture.is_full_batch(self.solver):

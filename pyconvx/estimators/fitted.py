@@ -81,7 +81,7 @@ class FittedNetwork(TrainingParameters):
 
     def _make_network(self, X: Array, n_outputs: int) -> None:
         """Make a network with new weights, and a state of training that begins."""
-        params = self.get_params(deep=False)
+        params = self.__dict__  # not `get_params`: a subclass may have other parameters
         seed = int(check_random_state(params["random_state"]).randint(np.iinfo(np.int32).max))
         layers = self._layers(self.input_shape_, n_outputs)
         notices.of_output_layer(layers[:-1], n_outputs)
@@ -96,7 +96,7 @@ class FittedNetwork(TrainingParameters):
 
     def _layers(self, input_shape: Shape, n_outputs: int) -> tuple[Any, ...]:
         """Return all layers for these parameters."""
-        hidden = architecture.hidden_layers(self.get_params(deep=False), input_shape)
+        hidden = architecture.hidden_layers(self.__dict__, input_shape)
         return (*hidden, architecture.output_layer(n_outputs))
 
     def _freeze(self) -> None:
@@ -199,7 +199,8 @@ class FittedNetwork(TrainingParameters):
         NotFittedError
             Before `fit`.
         TypeError
-            If a parameter is a function, or an object that no registered name leads to.
+            If a parameter is a function, or an object that no registered name leads to; for a subclass from
+            elsewhere.
         OSError
             If the file cannot be written.
 
@@ -215,6 +216,12 @@ class FittedNetwork(TrainingParameters):
         True
         """
         check_is_fitted(self)
+        kind = type(self)
+        if kind.__module__.partition(".")[0] != "pyconvx":
+            raise TypeError(
+                f"a model file holds an estimator of pyconvx, and {kind.__name__} is a class of "
+                f"{kind.__module__}, which loading would not find: use pickle, or train one of pyconvx's own"
+            )
         write_file(path, pack(*saved(self, for_training=for_training)))
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -61,7 +61,7 @@ class TrainedNetwork(InspectedNetwork):
         """Return whether the schedule makes `max_iter` the number of epochs that are wanted."""
         if architecture.is_full_batch(self.solver):
             return False  # no schedule has an effect
-        return uses_max_epochs(architecture.make_schedule(self.get_params(deep=False)))
+        return uses_max_epochs(architecture.make_schedule(self.__dict__))
 
     @with_callbacks  # type: ignore[untyped-decorator]  # tears callbacks down, however training ends
     def _train(
@@ -136,7 +136,7 @@ class TrainedNetwork(InspectedNetwork):
 
     def _trainer(self, data: Examples, index: Array) -> Trainer:
         """Return the loop for these rows."""
-        params = self.get_params(deep=False)
+        params = self.__dict__
         size = min(128, len(index)) if self.batch_size == "auto" else min(int(self.batch_size), len(index))
         settings = TrainingOptions(
             size, self.alpha, self.learning_rate_init, self.shuffle, self.tol, self.n_iter_no_change,

@@ -74,7 +74,7 @@ class ImageScaler(OneToOneFeatureMixin, MapTransformer, SampleLayout):
         ValueError, TypeError
             If X or a parameter is not legal.
         """
-        rule.check_parameters(self, self.get_params(deep=False), rules_of(type(self)))
+        rule.check_parameters(self, self.__dict__, rules_of(type(self)))
         images = samples.check_samples(self, X, reset=True)
         self.input_shape_ = samples.first_shape(self, images)
         C = self.input_shape_[-1]

@@ -93,7 +93,7 @@ def saved(estimator: Any, *, for_training: bool = True) -> tuple[Any, dict[str, 
         "training": {name: writer.write(_plain(getattr(state, name)), name) for name in _STATE},
     }
     for family in FAMILIES.values():
-        value = parameters[family.parameter]
+        value = getattr(estimator, family.parameter)
         if isinstance(value, str) and value not in ("auto", "lbfgs"):
             writer.named(family.name, value)
     for _, layer in leaves(network.layers):

@@ -1,17 +1,19 @@
 """CNNClassifier: what fit, partial_fit and the predictions promise."""
 
 import inspect
+import pickle
 import re
 import warnings
 
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils.class_weight import compute_class_weight
-from small import fitted, images, quick, weights_of
+from small import Cut, cut_at, fitted, images, quick, weights_of
 
-from pyconvx import CNNClassifier
+from pyconvx import Checkpoint, CNNClassifier
 from pyconvx.layers import Conv2D
 
 X, Y = images()
@@ -275,3 +277,39 @@ def test_the_warning_points_at_the_caller():
     with pytest.warns(ConvergenceWarning) as caught:
         CNNClassifier((2,), max_iter=1, random_state=0).fit(X, Y)
     assert caught[0].filename == __file__
+
+
+class Shallow(CNNClassifier):
+    """Has parameters of its own, and gives the others."""
+
+    def __init__(self, width=2):
+        super().__init__(filters=(width,), hidden_layer_sizes=(), max_iter=2, tol=None, random_state=0)
+        self.width = width
+
+    def fit_with(self, checkpoint, resume=False):
+        self.checkpoint, self.resume = checkpoint, resume
+        return self.fit(X, Y)
+
+
+def test_a_subclass_with_a_constructor_of_its_own(tmp_path):
+    clf = Shallow(3).fit(X, Y)
+    assert clf.get_params() == {"width": 3}
+    same = CNNClassifier((3,), hidden_layer_sizes=(), max_iter=2, tol=None, random_state=0).fit(X, Y)
+    np.testing.assert_array_equal(clf.predict_proba(X), same.predict_proba(X))
+    assert clf.partial_fit(X, Y).n_iter_ == 3
+    search = GridSearchCV(Shallow(), {"width": [1, 2]}, cv=2).fit(X, Y)
+    assert search.best_params_["width"] in (1, 2)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict(X), clf.predict(X))
+    with pytest.raises(TypeError, match=r"a model file holds .* Shallow is a class of test_"):
+        clf.save(tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_subclass_resumes_from_its_checkpoint(tmp_path, monkeypatch):
+    whole, checkpoint = Shallow().fit(X, Y), Checkpoint(tmp_path / "fit")
+    with monkeypatch.context() as patch:
+        cut_at(1, patch)
+        with pytest.raises(Cut):
+            Shallow().fit_with(checkpoint)
+    resumed = Shallow().fit_with(checkpoint, resume=True)
+    assert weights_of(resumed) == weights_of(whole)
