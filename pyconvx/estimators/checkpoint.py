@@ -18,7 +18,7 @@ from pyconvx.estimators.examples import Examples
 from pyconvx.estimators.saving import restored, saved
 from pyconvx.estimators.targets import Targets
 from pyconvx.exceptions import CheckpointError, ModelFileError
-from pyconvx.persistence import StrPath, Writer, pack, read_file, unpack, write_file
+from pyconvx.persistence import StrPath, Writer, pack, permissions_of, read_file, unpack, write_file
 
 try:
     import fcntl
@@ -80,6 +80,10 @@ class CheckpointWriter:
         self.stopped: bool | None = None
 
     def __enter__(self) -> "CheckpointWriter":
+        try:
+            permissions_of(self._path)
+        except OSError as error:
+            raise CheckpointError(f"no checkpoint can be written here: {error}") from error
         self._lock = _locked(self._path)
         return self
 

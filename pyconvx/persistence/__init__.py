@@ -7,8 +7,18 @@ atomic       files that are replaced as a whole or not at all
 Nothing here knows of estimators: what they write into a file is up to them.
 """
 
-from pyconvx.persistence.atomic import StrPath, read_file, write_file
+from pyconvx.persistence.atomic import StrPath, permissions_of, read_file, write_file
 from pyconvx.persistence.container import FORMAT_VERSION, pack, unpack
 from pyconvx.persistence.values import Reader, Writer
 
-__all__ = ["FORMAT_VERSION", "Reader", "StrPath", "Writer", "pack", "read_file", "unpack", "write_file"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Reader",
+    "StrPath",
+    "Writer",
+    "pack",
+    "permissions_of",
+    "read_file",
+    "unpack",
+    "write_file",
+]

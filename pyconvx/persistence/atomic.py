@@ -22,7 +22,7 @@ def write_file(path: StrPath, data: bytes) -> None:
         If it cannot be written, or the path is not a regular file. The file is then as it was before.
     """
     target = Path(path)
-    mode = _mode_of(target)
+    mode = permissions_of(target)
     _remove_leftovers(target)
     temporary = target.with_name(f"{_stem(target)}{os.getpid()}.{secrets.token_hex(4)}.tmp")
     descriptor = os.open(temporary, _NEW, 0o666)
@@ -45,8 +45,8 @@ def read_file(path: StrPath) -> bytes:
         return file.read()
 
 
-def _mode_of(target: Path) -> int | None:
-    """Return the permissions of the file that is replaced, None if there is none."""
+def permissions_of(target: Path) -> int | None:
+    """Return the permissions of the file that a new one replaces, None if there is none; OSError for no file."""
     try:
         mode = os.lstat(target).st_mode
     except FileNotFoundError:

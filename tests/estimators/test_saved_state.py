@@ -265,7 +265,7 @@ def test_locks(tmp_path):
     lock = points._locked(path)
     (tmp_path / ".fit.lock").unlink()
     points._release(path, lock)
-    with pytest.raises(CheckpointError, match="no checkpoint can be written here: No such file") as caught:
+    with pytest.raises(CheckpointError, match=r"no checkpoint can be written here: No such file") as caught:
         points._locked(tmp_path / "nowhere" / "fit")
     assert (caught.value.errno, caught.value.filename) == (2, str(tmp_path / "nowhere" / "fit"))
     assert len(os.listdir("/proc/self/fd")) == before
@@ -330,8 +330,11 @@ def test_when_a_checkpoint_is_due(tmp_path):
             "done": 2,
             "stopped": None,
         }
-    path.unlink()
-    path.mkdir()
     words = f"checkpoint '{path}' was not written: .*no regular file"
-    with points.CheckpointWriter(Checkpoint(path), {}) as saver, pytest.warns(RuntimeWarning, match=words):
-        saver.save(clf, 1)
+    with points.CheckpointWriter(Checkpoint(path), {}) as saver:
+        path.unlink()
+        path.mkdir()
+        with pytest.warns(RuntimeWarning, match=words):
+            saver.save(clf, 1)
+    with pytest.raises(CheckpointError, match=r"no checkpoint can be written here: .*no regular file"):
+        points.CheckpointWriter(Checkpoint(path), {}).__enter__()
