@@ -79,7 +79,7 @@ ILLEGAL = {
     "initializer": ["nope", 3],
     "dtype": ["float16", 3, "x"],
     "label_smoothing": [1.0, -1, None],
-    "solver": ["lbfgs", None, 3],
+    "solver": ["newton", None, 3],
     "alpha": [-1, np.inf, "a", np.nan],
     "batch_size": [0, -1, "all", 2.0, None],
     "learning_rate": ["nope", 0.1],
@@ -389,7 +389,7 @@ def test_checkpoint_and_load(case, seed, every, path):
         try:
             fitted = outcome(quietly(lambda: clf.fit(X, y)), faults)
         except OSError as error:
-            if path == "here" or str(place) not in str(error):
+            if path == "here" or str(Path(place)) not in str(error):
                 raise
             return
         if fitted is None:
