@@ -49,7 +49,7 @@ def as_stack(name: str, value: Any) -> Any:
         if column.ndim == 1 or (column.size and isinstance(column[0, 0], (np.ndarray, str, os.PathLike))):
             value = column.reshape(len(column), *column.shape[2:])
     if isinstance(value, np.ndarray) and value.dtype == object and value.ndim == 1:
-        if not all(isinstance(sample, np.ndarray) for sample in value):
+        if not value.size or not all(isinstance(sample, np.ndarray) for sample in value):
             return value
         value = list(value)
     if not isinstance(value, (list, tuple)):

@@ -25,8 +25,8 @@ def _checked(
     padding: Padding,
     dilation: int | Pair,
     groups: int,
-) -> tuple[FloatArray, FloatArray, Window]:
-    """Check the arguments that forward and backward share; return images, kernel and its window."""
+) -> tuple[FloatArray, FloatArray, Window, int]:
+    """Check the arguments that forward and backward share; return images, kernel, its window and the groups."""
     images = as_float_array(where, "x", x, 4)
     weights = as_float_array(where, "kernel", kernel, 4)
     same_dtype(where, ("x", "kernel"), (images, weights))
@@ -45,7 +45,7 @@ def _checked(
     taps = window(where, (H, W), (KH, KW), stride=stride, padding=padding, dilation=dilation)
     check_size(where, N, taps.OH, taps.OW, OC)
     check_size(where, taps.rows.padded_size, taps.columns.padded_size, C)
-    return images, weights, taps
+    return images, weights, taps, groups
 
 
 def conv2d(
@@ -101,7 +101,7 @@ def conv2d(
     array([[ 0., -3., -3.,  0.],
            [ 0., -3., -3.,  0.]])
     """
-    images, weights, taps = _checked("conv2d", x, kernel, stride, padding, dilation, groups)
+    images, weights, taps, groups = _checked("conv2d", x, kernel, stride, padding, dilation, groups)
     OC = weights.shape[3]
     offsets = None
     if bias is not None:
@@ -149,7 +149,7 @@ def conv2d_backward(
         As `conv2d` does, and if the shape of `dy` is not that of the output.
     """
     where = "conv2d_backward"
-    images, weights, taps = _checked(where, x, kernel, stride, padding, dilation, groups)
+    images, weights, taps, groups = _checked(where, x, kernel, stride, padding, dilation, groups)
     gradient = as_float_array(where, "dy", dy, 4)
     same_dtype(where, ("x", "dy"), (images, gradient))
     same_shape(where, "dy", gradient, (len(images), taps.OH, taps.OW, weights.shape[3]))

@@ -109,3 +109,18 @@ def test_huge_but_legal():
     y = ops.conv2d(X, KERNEL, stride=2**40, padding=1)
     assert y.shape == (2, 1, 1, 6)
     assert ops.conv2d_backward(y, X, KERNEL, stride=2**40, padding=1)[0].shape == X.shape
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64])
+def test_sizes_in_numpys_small_integers(kind):
+    """300 channels do not fit into their types."""
+    wide, kernel = np.ones((1, 5, 5, 300), "f"), np.ones((3, 3, 150, 300), "f")
+    sizes = {"stride": kind(1), "padding": kind(100), "dilation": kind(100), "groups": kind(2)}
+    y = ops.conv2d(wide, kernel, **sizes)
+    assert y.shape == (1, 5, 5, 300)
+    for ours, plain in zip(
+        ops.conv2d_backward(y, wide, kernel, **sizes),
+        ops.conv2d_backward(y, wide, kernel, **{name: int(size) for name, size in sizes.items()}),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, plain)
