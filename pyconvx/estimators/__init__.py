@@ -10,12 +10,15 @@ base          BaseCNN: what every estimator around a network is, built up in ste
 fitted          the network, data in, outputs, a file of it
 inspected       the output of any layer, the table of layers
 fitting         how the network is trained
-targets/      one object per kind of y: classes, values
+targets/      one object per kind of y: classes, indicators, values
 parameters/   the constructor's common parameters
 declaration   how parameters are declared
 constraints   rules of parameters, in scikit-learn's words
 architecture  layers, solver and schedule from constructor parameters
+nested        parameters of parameters, such as loss__delta
 samples       X as images or signals
+notices       warnings about what is legal but hardly meant
+scoring       how validation data are scored
 examples      checked data: rows to train on, or to score after each epoch
 saving        what an estimator keeps in a file
 callbacks     scikit-learn's callbacks, or nothing if it has none yet

@@ -7,6 +7,7 @@ warnings here.
 
 import inspect
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -32,12 +33,18 @@ def scorer_of(estimator: Any, validation: Examples | None) -> Callable[[], float
     def score() -> float:
         with estimator._checked_already(validation.given, validation.X):
             try:
-                return float(scorer(estimator, validation.given, validation.y, **weighted))
+                value = scorer(estimator, validation.given, validation.y, **weighted)
             except ValueError:
                 if not weighted:
                     raise
                 weighted.clear()  # roc_auc_ovo has the parameter and refuses it
-                return float(scorer(estimator, validation.given, validation.y))
+                value = scorer(estimator, validation.given, validation.y)
+        value = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+        if not isinstance(value, Real):
+            raise ValueError(
+                f"scoring must return a number, got {value!r} ({type(value)}) of {estimator.scoring!r}"
+            )
+        return float(value)
 
     return score
 

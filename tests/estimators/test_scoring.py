@@ -173,3 +173,15 @@ def test_in_a_pipeline_and_for_quantiles():
     scorer = make_scorer(mean_pinball_loss, alpha=0.2, greater_is_better=False)
     model = CNNRegressor(filters=(2,), max_iter=1, random_state=0, scoring=scorer, **STOPPING)
     assert fitted(X, Y.astype(float), WEIGHTS, clf=model).validation_scores_[0] < 0
+
+
+@pytest.mark.parametrize("value", ["a", None, np.array([0.5, 0.5]), {"accuracy": 0.5}, 1j])
+def test_what_is_no_score(value):
+    with pytest.raises(ValueError, match=r"^scoring must return a number, got .* of <function"):
+        quick(early_stopping=True, scoring=lambda clf, X, y: value).fit(X, Y)
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), 1, np.array([0.5]), np.array(0.5), True])
+def test_what_is_a_score(value):
+    clf = fitted(X, Y, early_stopping=True, scoring=lambda clf, X, y: value)
+    assert set(clf.validation_scores_) == {float(np.ravel(value)[0])}
