@@ -53,7 +53,7 @@ path = os.path.join(tempfile.mkdtemp(), "clf")
 clf = quick(**settings).fit(X, y)
 clf.save(path)
 many = X.repeat(8, axis=0)  # in batches larger than those of the fit
-big = np.ones((40, 128, 128, 8), np.float32)
+big = np.ones((128, 128, 128, 8), np.float32)  # results of 64 MB: the allocator keeps no freed blocks of that size
 calls = {
     "predict": lambda: clf.predict_proba(X),
     "compile_predictor": lambda: clf.compile_predictor()(X),
