@@ -98,6 +98,7 @@ class BinaryCrossEntropy:
 
         Probabilities that are equal as numbers, such as two that round to 1, have equal logarithms.
         """
+        check_array("outputs", outputs, FLOATS, np.ndim(outputs))
         below = np.minimum(outputs, 0)
         logarithms: npt.NDArray[Any] = np.where(
             outputs > 0, np.log(self.predictions(np.maximum(outputs, 0))), below - np.log1p(np.exp(below))

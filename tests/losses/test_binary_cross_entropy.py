@@ -75,3 +75,7 @@ def test_what_does_not_fit():
     for illegal in (-0.1, 1.1):
         with pytest.raises(ValueError, match="label_smoothing must be from 0 to 1"):
             BinaryCrossEntropy(illegal)
+    for call in (loss.predictions, loss.log_predictions):
+        for wrong in (OUTPUTS.tolist(), OUTPUTS.astype(np.float16), OUTPUTS.astype(int)):
+            with pytest.raises(TypeError, match="outputs must be"):
+                call(wrong)
