@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pyconvx._core.numbers import check_real
 
-__all__ = ["Constant", "zeros"]
+__all__ = ["Constant", "ones", "zeros"]
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,4 @@ class Constant:
 
 
 zeros = Constant(0.0)
+ones = Constant(1.0)

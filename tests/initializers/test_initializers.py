@@ -2,13 +2,25 @@
 
 import numpy as np
 import pytest
+from scipy import stats
+from small import fitted, images
 
 from pyconvx.exceptions import PluginError
-from pyconvx.initializers import Constant, Dirac, Orthogonal, VarianceScaling, registry
+from pyconvx.initializers import (
+    Constant,
+    Dirac,
+    Orthogonal,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
+    registry,
+)
 
 SHAPES = {"conv": ((3, 3, 32, 64), 288, 576), "dense": ((160, 128), 160, 128)}
 BUILT_IN = tuple(row.name for row in registry.listing() if row.status == "built-in")
-RANDOM = tuple(name for name in BUILT_IN if name not in ("zeros", "constant", "dirac"))
+RANDOM = tuple(name for name in BUILT_IN if name not in ("zeros", "ones", "constant", "dirac", "identity"))
+GIVEN = ("random_normal", "random_uniform", "truncated_normal")  # their scale does not come from the fans
 
 # layer: shape, sqrt(2 / fan_in), sqrt(1 / fan_in), sqrt(2 / (fan_in + fan_out))
 STD = [
@@ -44,7 +56,7 @@ def test_std_is_the_notes(shape, he, fan_in_form, glorot):
 
 
 @pytest.mark.parametrize("kind", SHAPES)
-@pytest.mark.parametrize("name", [name for name in RANDOM if name != "orthogonal"])
+@pytest.mark.parametrize("name", [name for name in RANDOM if name not in ("orthogonal", *GIVEN)])
 def test_drawn_scale(name, kind):
     shape, fan_in, fan_out = SHAPES[kind]
     values = draw(name, shape, fan_in, fan_out)
@@ -115,6 +127,46 @@ def test_constants():
     assert (draw("zeros", (4, 5), 4, 5) == 0).all()
     assert (Constant(0.25)((7,), 1, 1, rng) == 0.25).all()
     assert registry.get("constant") == Constant(0.0)
+    assert (draw("ones", (4, 5), 4, 5) == 1).all()
+    np.testing.assert_array_equal(draw("identity", (4, 4), 4, 4), np.eye(4))
+
+
+@pytest.mark.parametrize("fans", [(2, 3), (1000, 5000)])
+@pytest.mark.parametrize(
+    ("initializer", "distribution"),
+    [
+        (RandomNormal(), stats.norm(0, 0.05)),
+        (RandomNormal(2.0, 0.5), stats.norm(2, 0.5)),
+        (RandomUniform(), stats.uniform(-0.05, 0.1)),
+        (RandomUniform(1.0, 3.0), stats.uniform(1, 2)),
+        (TruncatedNormal(), stats.truncnorm(-2, 2, 0, 0.05)),
+        (TruncatedNormal(-1.0, 2.0), stats.truncnorm(-2, 2, -1, 2)),
+    ],
+    ids=repr,
+)
+def test_distributions_of_a_given_scale(initializer, distribution, fans):
+    values = initializer((40, 500), *fans, np.random.default_rng(0))
+    assert stats.kstest(values.ravel(), distribution.cdf).pvalue > 0.01
+    low, high = distribution.support()
+    assert low <= values.min() < values.max() <= high
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_given_scales_by_name(name):
+    clf = fitted(*images(), initializer=name)
+    assert np.isfinite(clf.network_.buffer).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (RandomNormal, {"std": 0.0}), (RandomNormal, {"mean": np.nan}), (TruncatedNormal, {"std": -1.0}),
+        (RandomUniform, {"low": 0.05}), (RandomUniform, {"high": np.inf}),
+    ],
+)  # fmt: skip
+def test_bad_scales(kind, arguments):
+    with pytest.raises(ValueError, match="must be"):
+        kind(**arguments)
 
 
 @pytest.mark.parametrize("initializer", [Orthogonal(), Dirac()])
