@@ -6,7 +6,8 @@
     guarded     the adapter around activations of other packages
 
 Each built-in is an attribute of this package (``pyconvx.activations.gelu``); `registry` finds them, and those
-of other packages, by name.
+of other packages, by name. Some have two names: logistic is sigmoid, linear is identity, swish is silu, and celu,
+whose parameter is 1, is elu.
 """
 
 from pyconvx.activations.compiled import CompiledActivation
@@ -26,6 +27,7 @@ __all__ = [
     "gelu_tanh",
     "hard_sigmoid",
     "hard_swish",
+    "hard_tanh",
     "identity",
     "initializer_of",
     "leaky_relu",
@@ -61,6 +63,7 @@ softsign = CompiledActivation("softsign")
 tanh = CompiledActivation("tanh")
 sigmoid = CompiledActivation("sigmoid")
 hard_sigmoid = CompiledActivation("hard_sigmoid")
+hard_tanh = CompiledActivation("hard_tanh")
 softmax = Softmax()
 log_softmax = LogSoftmax()
 

@@ -27,6 +27,7 @@ INITIALIZERS = {
     "tanh": "xavier_uniform",
     "sigmoid": "xavier_uniform",
     "hard_sigmoid": "xavier_uniform",
+    "hard_tanh": "xavier_uniform",
     "selu": "lecun_normal",
 }
 
@@ -114,7 +115,7 @@ class CompiledActivation(_OverCapsule):
     ----------
     name : str
         One of ``identity relu leaky_relu relu6 elu selu gelu gelu_tanh silu hard_swish mish softplus softsign
-        tanh sigmoid hard_sigmoid``.
+        tanh sigmoid hard_sigmoid hard_tanh``.
 
     Raises
     ------

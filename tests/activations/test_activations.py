@@ -14,7 +14,7 @@ from pyconvx.activations import CompiledActivation, initializer_of, name_of, reg
 from pyconvx.exceptions import PluginError
 from pyconvx.ops import capsules
 
-ALIASES = {"logistic": "sigmoid", "linear": "identity", "swish": "silu"}
+ALIASES = {"logistic": "sigmoid", "linear": "identity", "swish": "silu", "celu": "elu"}
 BUILT_IN = sorted(row.name for row in registry.listing() if row.status == "built-in")
 COMPILED = sorted(capsules.NAMES)
 DTYPES = [np.float32, np.float64]

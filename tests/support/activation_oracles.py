@@ -28,13 +28,14 @@ VALUES = {
     "tanh": np.tanh,
     "sigmoid": special.expit,
     "hard_sigmoid": lambda x: np.clip(x + 3, 0, 6) / 6,
+    "hard_tanh": lambda x: np.clip(x, -1, 1),
     "softmax": lambda x: special.softmax(x, axis=-1),
     "log_softmax": lambda x: special.log_softmax(x, axis=-1),
 }
 
 # where a derivative jumps
 KINKS = {"relu": [0], "leaky_relu": [0], "relu6": [0, 6], "elu": [0], "selu": [0]}
-KINKS |= {"hard_swish": [-3, 3], "hard_sigmoid": [-3, 3]}
+KINKS |= {"hard_swish": [-3, 3], "hard_sigmoid": [-3, 3], "hard_tanh": [-1, 1]}
 
 # the limits at -infinity and +infinity
 LIMITS = {
@@ -54,6 +55,7 @@ LIMITS = {
     "tanh": (-1, 1),
     "sigmoid": (0, 1),
     "hard_sigmoid": (0, 1),
+    "hard_tanh": (-1, 1),
 }
 # derivatives there
 SLOPES = {
@@ -73,4 +75,5 @@ SLOPES = {
     "tanh": (0, 0),
     "sigmoid": (0, 0),
     "hard_sigmoid": (0, 0),
+    "hard_tanh": (0, 0),
 }

@@ -9,7 +9,7 @@ from pyconvx import activations, initializers, losses, schedules, solvers, testi
 from pyconvx.exceptions import PluginError
 from pyconvx.registry.families import FAMILIES
 
-BIASES = ("zeros", "constant")
+BIASES = ("zeros", "ones", "constant")
 
 
 @pytest.mark.parametrize("name", activations.registry.names())

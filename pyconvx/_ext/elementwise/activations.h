@@ -13,7 +13,7 @@
 #define ACTIVATION_LIST(DO)                                                                    \
     DO(identity) DO(relu) DO(leaky_relu) DO(relu6) DO(elu) DO(selu) DO(gelu) DO(gelu_tanh)     \
     DO(silu) DO(hard_swish) DO(mish) DO(softplus) DO(softsign) DO(tanh) DO(sigmoid)            \
-    DO(hard_sigmoid)
+    DO(hard_sigmoid) DO(hard_tanh)
 
 #define REAL float
 #include "elementwise/activations.inc"
@@ -50,6 +50,7 @@ static const named_activation BUILT_INS[] = {
     BUILT_IN(tanh, PYCONVX_FROM_OUTPUT | PYCONVX_NON_DECREASING),
     BUILT_IN(sigmoid, PYCONVX_FROM_OUTPUT | PYCONVX_NON_DECREASING),
     BUILT_IN(hard_sigmoid, PYCONVX_FROM_OUTPUT | PYCONVX_NON_DECREASING),
+    BUILT_IN(hard_tanh, PYCONVX_FROM_OUTPUT | PYCONVX_NON_DECREASING),
 };
 #define N_BUILT_INS ((ptrdiff_t)(sizeof BUILT_INS / sizeof BUILT_INS[0]))
 
