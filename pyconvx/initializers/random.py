@@ -61,6 +61,7 @@ class RandomUniform:
         check_real(low=self.low, high=self.high)
         if not self.low < self.high:
             raise ValueError(f"low must be less than high, got low={self.low!r}, high={self.high!r}")
+        check_real(**{"high - low": float(self.high) - float(self.low)})  # two finite numbers may be too far apart
 
     def __call__(
         self, shape: tuple[int, ...], fan_in: int, fan_out: int, rng: np.random.Generator

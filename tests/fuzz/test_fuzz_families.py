@@ -168,7 +168,7 @@ def test_initializers(name, gain, shape, seed, fans):
         return
     assert (values.shape, values.dtype) == (shape, np.float64)
     if isinstance(made, initializers.Constant):
-        assert (values == (scaled if name == "Constant" else 0)).all()
+        assert (values == {"zeros": 0, "ones": 1}.get(name, scaled)).all()
     elif isinstance(made, initializers.Dirac):
         assert values.sum() == (shape[-1] if values.size else 0)
     elif not values.size:
@@ -179,6 +179,38 @@ def test_initializers(name, gain, shape, seed, fans):
         np.testing.assert_allclose(gram, bool(scaled) * np.eye(len(gram)), atol=1e-9)
     elif made.distribution == "uniform":
         assert (np.abs(values) <= math.sqrt(3) * made.std(*fans)).all()
+
+
+RANDOM = {  # the class, its parameters and the limit of its numbers in parameters
+    "RandomNormal": ("mean", "std", np.inf),
+    "RandomUniform": ("low", "high", None),
+    "TruncatedNormal": ("mean", "std", 2.0),
+}
+
+
+@fuzz(
+    *(f"initializers.{name}" for name in RANDOM),
+    weight=2,
+    name=st.sampled_from([*RANDOM]),
+    first=real_numbers,
+    second=real_numbers,
+    shape=SHAPES,
+    seed=st.integers(0, 99),
+)
+def test_initializers_of_a_given_scale(name, first, second, shape, seed):
+    low, high, cut = RANDOM[name]
+    faults = real_fault(low, first) + real_fault(high, second, above=0 if high == "std" else None)
+    if not faults and name == "RandomUniform" and not first < second:
+        faults = [("low must be less than high", repr(first))]
+    made = outcome(lambda: getattr(initializers, name)(**{low: first, high: second}), faults)
+    if made is None:
+        return
+    values = made(shape, 1, 1, np.random.default_rng(seed))
+    assert (values.shape, values.dtype) == (shape, np.float64)
+    if name == "RandomUniform":
+        assert ((first <= values) & (values <= second)).all()
+    else:
+        assert (np.abs(values - float(first)) <= cut * float(second) * (1 + 1e-9) + 1e-9 * abs(first)).all()
 
 
 # ------------------------------------------------------------------------------------------ losses
