@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 from sklearn.base import clone
@@ -11,22 +10,10 @@ from pyconvx import activations, losses, schedules, solvers
 from pyconvx import layers as layer_family
 from pyconvx._core.numbers import as_tuples
 from pyconvx._core.types import Shape
+from pyconvx.estimators.default_stack import default_stack
 from pyconvx.exceptions import PluginError
-from pyconvx.layers import (
-    Activation,
-    BatchNorm,
-    Conv1D,
-    Conv2D,
-    Dense,
-    Dropout,
-    Flatten,
-    Layer,
-    MaxPool1D,
-    MaxPool2D,
-)
+from pyconvx.layers import Activation, Dense, Dropout, Flatten, Layer
 from pyconvx.layers.sequence import output_shapes
-from pyconvx.layers.space import as_image_padding, as_image_sizes
-from pyconvx.ops.geometry import as_padding
 from pyconvx.registry.guard import unguarded
 from pyconvx.training import LBFGS
 
@@ -47,7 +34,9 @@ def hidden_layers(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, ..
     """Return everything before the output layer, flat at its end."""
     params = params | {name: as_tuples(params[name]) for name in _SEQUENCES}
     given = params["layers"]
-    chosen = _default_stack(params, input_shape) if given is None else _given(given, input_shape)
+    if given is None:
+        return default_stack(params, input_shape, norm=not is_full_batch(params["solver"]))
+    chosen = _given(given, input_shape)
     return chosen if _is_flat(chosen, input_shape) else (*chosen, Flatten())
 
 
@@ -114,47 +103,6 @@ def _named(name: str) -> Layer:
     except Exception as error:
         source, cause = layer_family.registry.claimed(name).source, f"{type(error).__name__}: {error}"
         raise PluginError(f"layer {name!r} from {source} cannot be made without arguments: {cause}") from error
-
-
-def _default_stack(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, ...]:
-    """Return Conv - [BatchNorm] - Activation - MaxPool per entry of filters, then Dense - Activation - [Dropout].
-
-    Kernel and pool are clipped to the axes, so that it works on any sample, a row of numbers too.
-    """
-    stack: list[Layer] = []
-    shape = input_shape
-    signals, padding = params["spatial_dims"] == 1, params["padding"]
-    function, norm = params["activation"], params["batch_norm"]
-    for filters in _sizes(params["filters"]):
-        kernel = _clipped(params["kernel_size"], shape, padding)
-        conv = Conv1D if signals else Conv2D
-        stack.append(conv(filters, kernel, padding=padding, bias=not norm))
-        shape = stack[-1].output_shape(shape)
-        stack += [BatchNorm()] if norm else []
-        stack.append(Activation(function))
-        pool = _clipped(params["pool_size"], shape, "valid")
-        if max(pool) > 1:
-            stack.append(MaxPool1D(pool) if signals else MaxPool2D(pool))
-            shape = stack[-1].output_shape(shape)
-    stack.append(Flatten())
-    for units in _sizes(params["hidden_layer_sizes"]):
-        stack += [Dense(units), Activation(function)]
-        stack += [Dropout(float(params["dropout"]))] if params["dropout"] else []
-    return tuple(stack)
-
-
-def _sizes(value: Any) -> list[int]:
-    """Return one size or several as a list."""
-    return [int(size) for size in ([value] if isinstance(value, Integral) else value)]
-
-
-def _clipped(size: Any, shape: Shape, padding: Any) -> Any:
-    """Return a window that is no larger than the axes with their padding."""
-    axes = len(shape) - 1
-    sizes = as_image_sizes(size, axes)[-axes:]
-    sides = as_padding(as_image_padding(padding, axes))
-    ends = [0] * axes if isinstance(sides, str) else [sum(side) for side in sides[-axes:]]
-    return tuple(min(int(window), axis + end) for window, axis, end in zip(sizes, shape, ends, strict=False))
 
 
 def frozen_names(value: Any) -> tuple[str, ...]:

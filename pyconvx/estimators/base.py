@@ -91,10 +91,11 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
                     start = self.network_.buffer if going_on else np.empty(0)
                     data_of_fit = fingerprint_of(self, (data.X, data.y, data.weights, start), validation)
                     saver = held.enter_context(CheckpointWriter(self.checkpoint, data_of_fit))
-                resumed = saver is not None and self.resume and saver.resume(self, targets)
+                wanted = self._wanted_epochs(data.weights)
+                resumed = saver is not None and self.resume and saver.resume(self, targets, wanted)
                 self._begin(data.X, targets, new=not (going_on or resumed))
                 done = 0 if saver is None else saver.done
-                epochs = self._planned_epochs(done)
+                epochs = self._planned_epochs(wanted, done)
                 trainer, validation = self._prepared(data, targets, validation, done)
             self._train(trainer, validation, data, epochs, saver)
         return self
@@ -115,7 +116,8 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
                 weights = targets.weights(self, sample_weight, y)
                 data = Examples(X, y, encoded, sample_weight, weights, shown(given, X))
                 self._begin(X, targets, new=first)
-                self._planned_epochs(0)
+                self._check_part()
+                self._planned_epochs(self._wanted_epochs(weights), 0)
                 trainer, _ = self._prepared(data, targets, None, 0 if first else self.n_iter_)
             self._train(trainer, None, data, None)
         return self
@@ -180,6 +182,10 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
             raise ValueError("resume=True needs a checkpoint to go on from: pass checkpoint=Checkpoint(path)")
         if self.checkpoint is not None and architecture.is_full_batch(self.solver):
             raise ValueError("solver='lbfgs' keeps no checkpoints, its memory is SciPy's: set checkpoint=None")
+        if architecture.is_full_batch(self.solver) and self.averaging not in (None, "auto"):
+            raise ValueError(
+                f"solver='lbfgs' ends at a minimum, averaging={self.averaging!r} has no effect: leave it out"
+            )
         self._threads()
 
     def __sklearn_tags__(self) -> Any:

@@ -90,8 +90,11 @@ class CheckpointWriter:
     def __exit__(self, *error: object) -> None:
         _release(self._path, self._lock)
 
-    def resume(self, estimator: Any, targets: Targets) -> bool:
-        """Give an estimator of these targets what the checkpoint holds; returns False if there is none."""
+    def resume(self, estimator: Any, targets: Targets, wanted: int) -> bool:
+        """Give an estimator of these targets what the checkpoint holds; returns False if there is none.
+
+        `wanted` is the number of epochs that `max_iter` stands for.
+        """
         where = os.fspath(self._path)
         try:
             data = read_file(self._path)
@@ -114,11 +117,11 @@ class CheckpointWriter:
                 f"{where}: its {targets.noun} are {targets_there.shown()[:200]}, those of y {targets.shown()}"
             )
         if prolonged:
-            _refuse_prolonging(where, estimator, before, progress["done"])
+            _refuse_prolonging(where, estimator, before, progress["done"], wanted)
         estimator.network_, estimator._state = before.network_, before._state
         vars(estimator).update(targets_there.fitted())
         self.done, self.stopped = progress["done"], progress["stopped"]
-        if self.stopped is False and self.done < estimator.max_iter:
+        if self.stopped is False and self.done < wanted:
             self.stopped = None  # it ended because it had reached a smaller max_iter
         return True
 
@@ -174,7 +177,7 @@ def _add(digest: Any, array: Array) -> None:
         digest.update(np.ascontiguousarray(array[start : start + rows]).data)
 
 
-def _refuse_prolonging(where: str, estimator: Any, before: Any, done: int) -> None:
+def _refuse_prolonging(where: str, estimator: Any, before: Any, done: int, wanted: int) -> None:
     """Refuse another max_iter if the epochs so far would have been others with it."""
     if estimator._has_plan():
         raise CheckpointError(
@@ -182,7 +185,7 @@ def _refuse_prolonging(where: str, estimator: Any, before: Any, done: int) -> No
             f"learning_rate={estimator.learning_rate!r} spreads over max_iter epochs, so all steps would be "
             f"others: set max_iter={before.max_iter}, or resume=False to begin anew"
         )
-    if done > estimator.max_iter:
+    if done > wanted:
         raise CheckpointError(
             f"{where} holds {done} epochs, max_iter={estimator.max_iter} is fewer: raise it to {done} or more"
         )

@@ -77,6 +77,7 @@ def listed(value: Any) -> list[Any] | None:
     return list(value) if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else None
 
 
+share = Rule(lambda v: real(0).accepts(v) and v <= 1, "a float in the range [0, 1]")
 boolean = Rule(lambda v: isinstance(v, (bool, np.bool_)), "an instance of 'bool'")
 nothing = Rule(lambda v: v is None, "None")
 endless = Rule(lambda v: isinstance(v, (float, np.floating)) and v == np.inf, "numpy.inf")

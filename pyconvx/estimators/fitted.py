@@ -107,8 +107,9 @@ class FittedNetwork(TrainingParameters):
         arrays = dict(network.parameters)
         made = Network.from_arrays(network.layers, network.input_shape, arrays, dtype=network.dtype, frozen=names)
         slots = np.zeros((0, made.n_trainable), made.dtype)  # `Trainer` makes it as large as the solver needs
-        best = None if self._state.best is None else BestWeights(made.buffer.copy(), made.state_buffer.copy())
-        self.network_, self._state = made, replace(self._state.copy(), slots=slots, best=best)
+        best = None if self._state.best is None else BestWeights.of(made)
+        kept = replace(self._state.copy(), slots=slots, best=best, latest=None, averaged=0)
+        self.network_, self._state = made, kept
 
     def _check_same_layers(self, n_outputs: int) -> None:
         """Refuse to go on with other layers, or in another precision, than training began with."""

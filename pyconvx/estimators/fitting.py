@@ -8,9 +8,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pyconvx._core.caller import warn_caller
 from pyconvx._core.types import Array
-from pyconvx.estimators import architecture
+from pyconvx.estimators import architecture, budget
 from pyconvx.estimators.callbacks import FitTask, with_callbacks
 from pyconvx.estimators.checkpoint import CheckpointWriter
+from pyconvx.estimators.default_stack import is_row
 from pyconvx.estimators.examples import Examples
 from pyconvx.estimators.inspected import InspectedNetwork
 from pyconvx.estimators.scoring import scorer_of
@@ -38,24 +39,43 @@ class TrainedNetwork(InspectedNetwork):
         self._publish(n_iter, validation)
         return trainer, validation
 
-    def _planned_epochs(self, done: int) -> int:
+    def _wanted_epochs(self, weights: Array) -> int:
+        """Return the number of epochs that `max_iter` stands for if rows have these weights."""
+        rows = int(np.count_nonzero(weights))
+        return budget.epochs(self.max_iter, rows, self._batch_size(rows))
+
+    def _batch_size(self, rows: int) -> int:
+        """Return the rows of a batch if there are so many in all."""
+        if architecture.is_full_batch(self.solver):
+            return rows
+        return budget.batch_size(self.batch_size, rows, of_numbers=is_row(self.input_shape_))
+
+    def _planned_epochs(self, wanted: int, done: int) -> int:
         """Return how many epochs this fit takes, with those `done` before it was cut off.
 
         Raises
         ------
         ValueError
-            If the schedule has reached the end of `max_iter` epochs.
+            If the schedule has reached the end of the `wanted` epochs.
         """
         if not self._has_plan():
-            return int(self.max_iter)
+            return wanted
         before = self._state.epoch - done
-        if before >= self.max_iter:
+        if before >= wanted:
             raise ValueError(
-                f"learning_rate={self.learning_rate!r} spreads over max_iter={self.max_iter} epochs, and "
-                f"{before} were trained already: raise max_iter to go on, begin anew (fit with warm_start=False), "
-                "or take a schedule that does not depend on max_iter"
+                f"learning_rate={self.learning_rate!r} spreads over max_iter={wanted} epochs, and "
+                f"{before} were trained already: raise max_iter to go on, begin anew (fit with "
+                "warm_start=False), or take a schedule that does not depend on max_iter"
             )
-        return int(self.max_iter) - before
+        return wanted - before
+
+    def _check_part(self) -> None:
+        """Refuse partial_fit with a plan of epochs that nobody knows the number of."""
+        if self.max_iter == "auto" and self._has_plan():
+            raise ValueError(
+                f"learning_rate={self.learning_rate!r} spreads over max_iter epochs, and how many calls of "
+                "partial_fit will follow max_iter='auto' cannot know: give their number as max_iter"
+            )
 
     def _has_plan(self) -> bool:
         """Return whether the schedule makes `max_iter` the number of epochs that are wanted."""
@@ -94,10 +114,11 @@ class TrainedNetwork(InspectedNetwork):
             raise
         publish()
         if self.early_stopping and self._state.best is not None:
-            self.network_.buffer[:] = self._state.best.buffer
-            self.network_.state_buffer[:] = self._state.best.state_buffer
+            self._state.best.put(self.network_)
+            self._state.latest, self._state.averaged = None, 0
         task.end(self._fitted_attributes)
-        if not (epochs is None or stopped or self.tol is None or self._has_plan()):
+        enough = stopped or self.tol is None or self.max_iter == "auto" or self._has_plan()
+        if epochs is not None and not enough:
             warn_caller(
                 f"{trainer.why_unfinished(epochs)}. If this many epochs are what you want, set tol=None.",
                 ConvergenceWarning,
@@ -137,16 +158,23 @@ class TrainedNetwork(InspectedNetwork):
     def _trainer(self, data: Examples, index: Array) -> Trainer:
         """Return the loop for these rows."""
         params = self.__dict__
-        size = min(128, len(index)) if self.batch_size == "auto" else min(int(self.batch_size), len(index))
+        wanted = self._wanted_epochs(data.weights)
+        patience = budget.patience(self.n_iter_no_change, self.max_iter, wanted)
         settings = TrainingOptions(
-            size, self.alpha, self.learning_rate_init, self.shuffle, self.tol, self.n_iter_no_change,
-            self.early_stopping, self._threads(), bool(self.verbose), int(self.max_fun),
-            int(self.max_iter),
+            self._batch_size(len(index)), self.alpha, self.learning_rate_init, self.shuffle, self.tol, patience,
+            self.early_stopping, self._threads(), bool(self.verbose), int(self.max_fun), self._averaging(),
+            wanted,
         )  # fmt: skip
         solver, schedule = architecture.make_solver(params), architecture.make_schedule(params)
         rows = TrainingData(self._samples(data.X), index, data.targets[index], data.weights[index])
         kind = FullBatchTrainer if architecture.is_full_batch(self.solver) else Trainer
         return kind(self.network_, self._loss(), solver, schedule, self._state, settings, rows)
+
+    def _averaging(self) -> float | None:
+        """Return what the mean of the weights counts for after each epoch; None if nothing is averaged."""
+        if self.averaging != "auto":
+            return self.averaging if self.averaging is None else float(self.averaging)
+        return 0.9 if self.network_.state_buffer.size else None
 
     def _publish(self, n_iter: int, validation: Examples | None) -> None:
         """Set the fitted attributes from the state of training."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,10 +13,13 @@ from pyconvx.layers.sequence import leaves
 from pyconvx.network import Network
 from pyconvx.persistence import Reader, Writer
 from pyconvx.registry.families import FAMILIES
-from pyconvx.training import BestWeights, TrainingState
+from pyconvx.training import BestWeights, TrainingState, Weights
+
+W = TypeVar("W", bound=Weights)
 
 NOT_SAVED = ("checkpoint", "resume")  # they say where a fit is stored, not what it learns
 _TRAINING = "training."  # what arrays of the state of training are called
+_BEST, _LATEST = _TRAINING, _TRAINING + "latest."  # and of the weights in it
 
 
 def _is_count(value: Any) -> bool:
@@ -62,7 +65,9 @@ _STATE: dict[str, Callable[[Any], bool]] = {
     "best_score": _is_number,
     "loss_curve": _is_curve,
     "validation_scores": _is_curve,
+    "averaged": _is_count,
 }
+_LATER = {"averaged": 0}  # what files from before such a thing existed stand for
 
 
 def _attributes_of(kind: Any) -> dict[str, Callable[[Any], bool]]:
@@ -103,8 +108,9 @@ def saved(estimator: Any, *, for_training: bool = True) -> tuple[Any, dict[str, 
     arrays = dict(writer.arrays) | dict(network.parameters)
     if for_training:
         arrays[_TRAINING + "slots"] = state.slots
-    if for_training and state.best is not None:
-        arrays |= {_TRAINING + key: value for key, value in vars(state.best).items()}
+    for kept, prefix in ((state.best, _BEST), (state.latest, _LATEST)):
+        if for_training and kept is not None:
+            arrays |= {prefix + key: value for key, value in vars(kept).items()}
     return document, arrays
 
 
@@ -122,9 +128,11 @@ def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array])
     reader = Reader(arrays, document["plugins"])
     parameters = {name: reader.read(value) for name, value in document["parameters"].items()}
     estimator = kinds[document["estimator"]](**parameters)
+    if "averaging" in estimator.get_params(deep=False).keys() - parameters.keys():
+        estimator.averaging = None  # a file of old
     attributes = {name: reader.read(value) for name, value in document["attributes"].items()}
     _check(attributes, _attributes_of(estimator), _OPTIONAL)
-    state = {name: reader.read(value) for name, value in document["training"].items()}
+    state = _LATER | {name: reader.read(value) for name, value in document["training"].items()}
     _check(state, _STATE)
     beside = {name: arrays.pop(name) for name in list(arrays) if name.startswith((_TRAINING, "values."))}
     stored = document["network"]
@@ -143,7 +151,7 @@ def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array])
     estimator.network_, estimator._state = network, _training_state(state, beside, network)
     if estimator.early_stopping and _TRAINING + "slots" not in beside and state["validation_scores"]:
         # written without the solver's memory: the weights are the best ones
-        estimator._state.best = BestWeights(network.buffer.copy(), network.state_buffer.copy())
+        estimator._state.best = BestWeights.of(network)
     estimator.input_shape_ = network.input_shape
     attributes.setdefault("input_scale_", 1 / 255 if attributes["scales_uint8_"] else 1.0)  # a file of old
     if "multilabel_" in _attributes_of(estimator):
@@ -170,19 +178,26 @@ def _check(
 
 
 def _training_state(values: dict[str, Any], arrays: dict[str, Array], network: Network) -> TrainingState:
-    """Return the state of training, with copies of the solver's memory, if there is one, and the best weights."""
-    keys = ("slots", "buffer", "state_buffer")
-    copies = {key: np.array(arrays[_TRAINING + key]) for key in keys if _TRAINING + key in arrays}
-    slots = copies.get("slots", np.empty((0, network.n_trainable), network.dtype))
+    """Return the state of training, with copies of the solver's memory and of what weights the file has."""
+    slots = np.array(arrays.get(_TRAINING + "slots", np.empty((0, network.n_trainable), network.dtype)))
     if slots.ndim != 2 or slots.shape[1] != network.n_trainable or slots.dtype != network.dtype:
         raise ModelFileError(f"the solver's memory has shape {slots.shape}, {slots.dtype}")
-    best = None
-    if "buffer" in copies:
-        best = BestWeights(copies["buffer"], copies["state_buffer"])
-        same = best.buffer.shape == network.buffer.shape and best.state_buffer.shape == network.state_buffer.shape
-        if not same or {best.buffer.dtype, best.state_buffer.dtype} != {network.dtype}:
-            raise ModelFileError("the best weights are another network's")
-    return TrainingState(slots=slots, best=best, **values)
+    best = _weights(BestWeights, _BEST, arrays, network)
+    latest = _weights(Weights, _LATEST, arrays, network)
+    if latest is None:
+        values = values | {"averaged": 0}  # training goes on from the mean
+    return TrainingState(slots=slots, best=best, latest=latest, **values)
+
+
+def _weights(kind: type[W], prefix: str, arrays: dict[str, Array], network: Network) -> W | None:
+    """Return a copy of weights that the file holds beside those of the network."""
+    if prefix + "buffer" not in arrays:
+        return None
+    kept = kind(np.array(arrays[prefix + "buffer"]), np.array(arrays[prefix + "state_buffer"]))
+    same = kept.buffer.shape == network.buffer.shape and kept.state_buffer.shape == network.state_buffer.shape
+    if not same or {kept.buffer.dtype, kept.state_buffer.dtype} != {network.dtype}:
+        raise ModelFileError(f"the weights {prefix}buffer are another network's")
+    return kept
 
 
 def _check_whole(estimator: Any) -> None:

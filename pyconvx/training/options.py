@@ -17,4 +17,5 @@ class TrainingOptions:
     n_threads: int = 1
     verbose: bool = False
     max_fun: int = 15000
+    averaging: float | None = None
     max_epochs: int | None = None  # over all runs, for schedules; None stands for those of one run

@@ -1,20 +1,35 @@
 """What training carries from one epoch to the next, and from one call of fit or partial_fit to the next."""
 
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
 from pyconvx._core.types import FloatArray
+from pyconvx.network import Network
 from pyconvx.registry.guard import unguarded
 from pyconvx.solvers import Solver
 
 
 @dataclass
-class BestWeights:
-    """The weights with the best validation score so far."""
+class Weights:
+    """All numbers of a network: parameters, and running statistics."""
 
     buffer: FloatArray
     state_buffer: FloatArray
+
+    @classmethod
+    def of(cls, network: Network) -> Self:
+        """Return a copy of the numbers that the network has now."""
+        return cls(network.buffer.copy(), network.state_buffer.copy())
+
+    def put(self, network: Network) -> None:
+        """Give the network these numbers."""
+        network.buffer[:], network.state_buffer[:] = self.buffer, self.state_buffer
+
+
+class BestWeights(Weights):
+    """The weights with the best validation score so far."""
 
 
 @dataclass
@@ -29,6 +44,10 @@ class TrainingState:
         The solver's memory.
     solver : str
         Name of the solver that the memory belongs to.
+    latest : Weights, optional
+        What training goes on from, while the network has the mean of the weights of several epochs.
+    averaged : int
+        How many epochs that mean is of.
     """
 
     seed: int
@@ -44,9 +63,11 @@ class TrainingState:
     loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     best: BestWeights | None = None
+    latest: Weights | None = None
+    averaged: int = 0
 
     def copy(self) -> "TrainingState":
-        """Return a copy for `restore`; the best weights are shared, because nothing writes to them."""
+        """Return a copy for `restore`; weights in it are shared, because nothing writes to them."""
         lists = {"loss_curve": list(self.loss_curve), "validation_scores": list(self.validation_scores)}
         return replace(self, slots=self.slots.copy(), **lists)  # type: ignore[arg-type]
 

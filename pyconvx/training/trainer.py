@@ -30,11 +30,12 @@ from pyconvx.ops.solver_steps import l2
 from pyconvx.registry.guard import unguarded
 from pyconvx.schedules import Progress, Schedule
 from pyconvx.solvers import Solver
+from pyconvx.training import averaging
 from pyconvx.training.batch_pass import BatchPass
 from pyconvx.training.batches import TrainingData
 from pyconvx.training.epoch import Epoch
 from pyconvx.training.options import TrainingOptions
-from pyconvx.training.state import BestWeights, TrainingState
+from pyconvx.training.state import BestWeights, TrainingState, Weights
 
 # If nothing improves and the rate is this small, training ends, as in scikit-learn's MLP.
 _SMALLEST_RATE = 1e-6
@@ -186,16 +187,18 @@ class Trainer:
     def _whole_epoch(self, number: int, score: Callable[[], float] | None) -> tuple[Epoch, bool]:
         """Train, score and record one epoch; if anything is raised, everything is as it was before."""
         network, state = self.network, self.state
-        before, weights, statistics = state.copy(), network.buffer.copy(), network.state_buffer.copy()
+        before, weights = state.copy(), Weights.of(network)
 
         def restore() -> None:
-            network.buffer[:], network.state_buffer[:] = weights, statistics
+            weights.put(network)
             state.restore(before)
 
         try:
             started = time.perf_counter()
+            averaging.latest(state, network)
             value = self._epoch()
             self._check_finite()
+            averaging.average(state, network, weights, self.options.averaging)
             speed = len(self.data) / max(time.perf_counter() - started, 1e-9)
             state.epoch += 1
             state.samples_seen += len(self.data)
@@ -232,7 +235,7 @@ class Trainer:
             return
         better = state.record_score(epoch.score, options.tol, options.early_stopping)
         if better and options.early_stopping:
-            state.best = BestWeights(self.network.buffer.copy(), self.network.state_buffer.copy())
+            state.best = BestWeights.of(self.network)
 
     def _epoch(self) -> float:
         """Train one epoch; return the mean of the objective over its rows."""

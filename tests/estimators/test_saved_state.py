@@ -102,10 +102,10 @@ DAMAGED = {
     "memory without an axis": (
         lambda d, a: a.update({"training.slots": a["training.slots"][0]}), "the solver's memory has shape"
     ),
-    "best weights": (lambda d, a: a.update({"training.buffer": np.ones(3)}), "best weights are another network's"),
-    "best states": (lambda d, a: a.update({"training.state_buffer": np.ones(3)}), "best weights are another"),
-    "best kind": (lambda d, a: single(a, "training.buffer"), "best weights are another"),
-    "half of the best": (lambda d, a: a.pop("training.state_buffer"), "KeyError: 'state_buffer'"),
+    "best weights": (lambda d, a: a.update({"training.buffer": np.ones(3)}), "training.buffer are another"),
+    "best states": (lambda d, a: a.update({"training.state_buffer": np.ones(3)}), "training.buffer are another"),
+    "best kind": (lambda d, a: single(a, "training.buffer"), "training.buffer are another"),
+    "half of the best": (lambda d, a: a.pop("training.state_buffer"), "KeyError: 'training.state_buffer'"),
     "four sizes": (lambda d, a: d["network"].update(input_shape=[6, 6, 1, 1]), "input_shape must be three sizes"),
     "no size": (lambda d, a: d["network"].update(input_shape=[6, 0, 1]), "input_shape must be three sizes"),
     "a tuple": (lambda d, a: d["network"].update(input_shape={"tuple": [6, 6, 1]}), "must be three sizes"),
@@ -277,18 +277,18 @@ def test_progress_that_does_not_fit(tmp_path):
     document, arrays = saving.saved(clf)
     good = {"fingerprint": {"parameters": {}, "shape": [30]}, "done": 1, "stopped": None}
     with points.CheckpointWriter(Checkpoint(path), good["fingerprint"]) as saver:
-        assert not saver.resume(clf, ClassTargets.of(clf))
+        assert not saver.resume(clf, ClassTargets.of(clf), 3)
         assert (saver.done, saver.stopped) == (0, None)
         for done, stopped in ((1, None), (2, True), (3, False)):
             path.write_bytes(pack({**document, "progress": {**good, "done": done, "stopped": stopped}}, arrays))
             new = quick()
-            assert saver.resume(new, ClassTargets.of(clf))
+            assert saver.resume(new, ClassTargets.of(clf), 3)
             assert (saver.done, saver.stopped) == (done, stopped)
             np.testing.assert_array_equal(new.network_.buffer, clf.network_.buffer)
             assert new.classes_.tolist() == [0, 1, 2]
         path.write_bytes(pack({**document, "progress": {**good, "fingerprint": {"parameters": {"a": 1}}}}, arrays))
         with pytest.raises(CheckpointError, match=f"^{path} is the checkpoint of another fit"):
-            saver.resume(quick(), ClassTargets.of(clf))
+            saver.resume(quick(), ClassTargets.of(clf), 3)
         cases = {
             "holds an estimator, but no checkpoint": [None, 3, {**good, "more": 1}, {"done": 1}],
             "damaged progress": [{**good, "done": 1.0}, {**good, "done": True}, {**good, "stopped": 3}],
@@ -297,13 +297,13 @@ def test_progress_that_does_not_fit(tmp_path):
             for value in values:
                 path.write_bytes(pack({**document, "progress": value}, arrays))
                 with pytest.raises(ModelFileError, match=f"^{path}: .*{words}"):
-                    saver.resume(quick(), ClassTargets.of(clf))
+                    saver.resume(quick(), ClassTargets.of(clf), 3)
         path.write_bytes(pack([1], {}))
         with pytest.raises(ModelFileError, match=f"^{path}: .*no checkpoint"):
-            saver.resume(quick(), ClassTargets.of(clf))
+            saver.resume(quick(), ClassTargets.of(clf), 3)
         path.write_bytes(pack({**document, "estimator": "Other", "progress": good}, arrays))
         with pytest.raises(ModelFileError, match=f"^{path}: it holds no estimator, but 'Other'"):
-            saver.resume(quick(), ClassTargets.of(clf))
+            saver.resume(quick(), ClassTargets.of(clf), 3)
 
 
 def test_when_a_checkpoint_is_due(tmp_path):

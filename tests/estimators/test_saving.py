@@ -362,7 +362,7 @@ CHANGES = {
     "solver's memory": (lambda d, a: a.update({"training.slots": np.ones((2, 3))}), "the solver's memory"),
     "best weights": (
         lambda d, a: a.update({"training.buffer": np.ones(3), "training.state_buffer": np.ones(0)}),
-        "best weights are another network's",
+        "weights training.buffer are another network's",
     ),
     "kind": (lambda d, a: d["parameters"].update(solver={"eval": "1"}), "unknown kind of value 'eval'"),
     "two kinds": (lambda d, a: d["parameters"].update(solver={"tuple": [], "dict": []}), "must have one kind"),

@@ -24,7 +24,7 @@ from pyconvx.ops.geometry import window
 
 X, Y = images(shape=(7, 6, 2))
 RELU = Activation("relu")
-DIGITS = CNNClassifier(padding="valid")
+DIGITS = CNNClassifier((32, 64), padding="valid")
 
 
 def test_summary_of_the_digits_network():

@@ -37,9 +37,10 @@ def test_layers_say_how_many_rows_they_need(layers, expected):
 
 @pytest.mark.parametrize("layers", [DENSE, SMALL_MAPS, INSIDE])
 def test_a_last_row_joins_the_batch_before(layers):
-    clf = fitted(X, Y, layers=layers, batch_size=10, shuffle=False, max_iter=1)  # 10, 10, 11
+    options = {"layers": layers, "batch_size": 10, "shuffle": False, "averaging": None}
+    clf = fitted(X, Y, max_iter=1, **options)  # 10, 10, 11
     assert clf._state.step == 3
-    steps = quick(layers=layers, batch_size=10, shuffle=False)
+    steps = quick(**options)
     steps.partial_fit(X[:10], Y[:10], classes=[0, 1, 2]).partial_fit(X[10:20], Y[10:20])
     steps.set_params(batch_size=11).partial_fit(X[20:], Y[20:])
     assert weights_of(clf) == weights_of(steps)

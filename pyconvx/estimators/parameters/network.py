@@ -40,8 +40,10 @@ def _meant_as_none(value: Any) -> str:
     return "Did you mean 'identity'?" if value is None else ""
 
 
-_WINDOW = rule.ByAxes(signals=rule.integer(1), images=rule.pair)
-_SIZES = rule.either(rule.integer(1), rule.sizes)
+_WINDOW_OR_AUTO = rule.ByAxes(
+    signals=rule.either(rule.integer(1), rule.choice("auto")), images=rule.either(rule.pair, rule.choice("auto"))
+)
+_SIZES_OR_AUTO = rule.either(rule.integer(1), rule.sizes, rule.choice("auto"))
 
 
 @estimator
@@ -58,26 +60,28 @@ class NetworkParameters(SampleLayout):
     )
 
     filters: Any = parameter(
-        default=(32, 64),
+        default="auto",
         kw_only=False,
-        rule=_SIZES,
-        kind="int or sequence of int",
-        text="Output channels of each convolution of the default stack. More and wider ones learn finer detail "
+        rule=_SIZES_OR_AUTO,
+        kind='int, sequence of int or "auto"',
+        text='Output channels of each convolution of the default stack. "auto" chooses depth and widths by the '
+        "size of the input, with batch norm, and a global average in place of the hidden dense layer. A sequence "
+        "makes a convolution, an activation and a max pool of each entry; more and wider ones learn finer detail "
         "and cost time; an empty sequence leaves dense layers only.",
     )
     kernel_size: Any = parameter(
-        default=3,
-        rule=_WINDOW,
-        kind="int or pair of int",
-        text="Size of the convolutions' kernels. A kernel larger than the map that it gets is clipped to it. "
-        "Raise it if what matters is large and smooth, such as in signals.",
+        default="auto",
+        rule=_WINDOW_OR_AUTO,
+        kind='int, pair of int or "auto"',
+        text='Size of the convolutions\' kernels. "auto" is 3, but for signals with ``filters="auto"`` 8 and 5 '
+        "come first. A kernel larger than its map is clipped to it. Raise it if what matters is large and smooth.",
     )
     pool_size: Any = parameter(
-        default=2,
-        rule=_WINDOW,
-        kind="int or pair of int",
-        text="Size of the max pools, clipped as kernels are. 1 leaves the pools out, which keeps every position "
-        "and makes the first dense layer much larger.",
+        default="auto",
+        rule=_WINDOW_OR_AUTO,
+        kind='int, pair of int or "auto"',
+        text='Size of the max pools, clipped as kernels are. "auto" is 2. 1 leaves the pools out, which keeps '
+        "every position and costs time and, before a dense layer, many parameters.",
     )
     padding: Any = parameter(
         default="same",
@@ -90,11 +94,12 @@ class NetworkParameters(SampleLayout):
         "numbers are for both sides, (height, width) or ((top, bottom), (left, right)).",
     )
     hidden_layer_sizes: Any = parameter(
-        default=(128,),
-        rule=_SIZES,
-        kind="int or sequence of int",
-        text="Units of the dense layers after the convolutions. An empty sequence connects the maps with the "
-        "output layer directly, which often suffices for small data.",
+        default="auto",
+        rule=_SIZES_OR_AUTO,
+        kind='int, sequence of int or "auto"',
+        text='Units of the dense layers after the convolutions. "auto" is none for images and signals with '
+        '``filters="auto"``, where a global average comes first, and otherwise (128,). An empty sequence connects '
+        "the maps with the output layer directly, which often suffices for small data.",
     )
     activation: Any = parameter(
         default="relu",
@@ -107,15 +112,17 @@ class NetworkParameters(SampleLayout):
         default=0.0,
         rule=rule.real(0, 1),
         kind="float",
-        text="Fraction of the units that is dropped at random after each hidden dense layer, in training only. "
+        text="Fraction of the units that is dropped at random after each hidden dense layer, or before the output "
+        "layer if there is none, in training only. "
         "Try 0.2 to 0.5 if the validation score falls while the loss still improves.",
     )
-    batch_norm: bool = parameter(
-        default=False,
-        rule=rule.boolean,
-        kind="bool",
-        text="Whether batch normalisation follows each convolution. It helps deep stacks and larger learning "
-        "rates, and costs nothing when predicting; batches should have 16 rows or more.",
+    batch_norm: Any = parameter(
+        default="auto",
+        rule=rule.either(rule.boolean, rule.choice("auto")),
+        kind='bool or "auto"',
+        text='Whether batch normalisation follows each convolution. "auto" means yes for images and signals with '
+        '``filters="auto"``, unless ``solver="lbfgs"``, and otherwise no. It helps deep stacks and larger '
+        "learning rates, and costs nothing when predicting; batches should have 16 rows or more.",
     )
     initializer: Any = parameter(
         default="auto",

@@ -57,8 +57,9 @@ class TrainingParameters(NetworkParameters):
         default="auto",
         rule=rule.either(rule.integer(1), rule.choice("auto")),
         kind='int or "auto"',
-        text='Rows per step; "auto" is ``min(128, n_samples)``. Smaller batches take more steps per epoch, '
-        "larger ones use more threads well.",
+        text='Rows per step. "auto" is a 64th of the rows, as a power of two from 16 to 128, for images and '
+        "signals, and 128 for rows of numbers. Smaller batches take more steps per epoch, larger ones use more "
+        "threads well.",
     )
     learning_rate: Any = parameter(
         default="constant",
@@ -81,12 +82,23 @@ class TrainingParameters(NetworkParameters):
         kind="float",
         text='Exponent of the schedule "invscaling"; no other schedule reads it.',
     )
-    max_iter: int = parameter(
-        default=50,
-        rule=rule.integer(1),
-        kind="int",
+    max_iter: Any = parameter(
+        default="auto",
+        rule=rule.either(rule.integer(1), rule.choice("auto")),
+        kind='int or "auto"',
         text="Epochs, unless training ends earlier because it no longer improves (see `tol` and "
-        "`n_iter_no_change`).",
+        '`n_iter_no_change`). "auto" is as many as make 2,000 steps, from 20 to 200; no ConvergenceWarning '
+        "follows.",
+    )
+    averaging: Any = parameter(
+        default="auto",
+        rule=rule.either(rule.share, rule.choice("auto"), rule.nothing),
+        kind='float, "auto" or None',
+        text="Predict with a mean of the weights over epochs, while training goes on from the latest ones. The "
+        "number, from 0 to 1, is what the mean so far counts for when an epoch is added: 0.9 looks back about 10 "
+        "epochs, 1 about half of all. It evens out the swings of validation scores as a falling learning "
+        'rate would. "auto" is 0.9 for networks with running statistics, as batch norm has them, and None for '
+        "others.",
     )
     max_fun: int = parameter(
         default=15000,
@@ -172,12 +184,13 @@ class TrainingParameters(NetworkParameters):
         kind="float",
         text='Keeps the solvers "adam", "adamw" and "rmsprop" from dividing by zero.',
     )
-    n_iter_no_change: float = parameter(
-        default=10,
-        rule=rule.either(rule.integer(1), rule.endless),
-        kind="int or numpy.inf",
+    n_iter_no_change: Any = parameter(
+        default="auto",
+        rule=rule.either(rule.integer(1), rule.endless, rule.choice("auto")),
+        kind='int, numpy.inf or "auto"',
         text="Training ends after more than this many epochs without an improvement of at least `tol`; "
-        "numpy.inf never ends it.",
+        'numpy.inf never ends it. "auto" is 10, but with ``max_iter="auto"`` a quarter of the epochs if that is '
+        "more: few rows make short epochs, whose losses swing.",
     )
     scoring: Any = parameter(
         default="loss",
