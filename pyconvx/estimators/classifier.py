@@ -1,7 +1,8 @@
 """CNNClassifier: a convolutional network that predicts classes.
 
 Parameters and attributes have the names and meanings of MLPClassifier's wherever both do the same thing, and the
-same defaults except for `batch_size`, `hidden_layer_sizes` and `max_iter`.
+same defaults except for those that follow the data here: `batch_size`, `hidden_layer_sizes`, `max_iter` and
+`n_iter_no_change`.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from pyconvx.losses.base import has_logarithms
 class CNNClassifier(ClassifierMixin, BaseCNN):
     """Convolutional network classifier, of images or signals.
 
-    By default each entry of `filters` makes a convolution, an activation and a max pool, each entry of
-    `hidden_layer_sizes` a dense layer with an activation; a dense layer with one unit per class follows.
+    By default depth and widths follow the input: convolutions with batch norm, activations and max pools, then
+    a global average. With `filters` given, each entry makes a convolution, an activation and a max pool, each of
+    `hidden_layer_sizes` a dense layer with an activation. A dense layer with one unit per class follows.
 
     Parameters
     ----------

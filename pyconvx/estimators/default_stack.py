@@ -3,10 +3,10 @@
 Sizes that are "auto" come from the table below; what the user gives takes their place.
 
     input                       convolutions                             norm   pool             then
-    images                      16, 32, 64, 128, 128, ... of 3x3, as     batch  2 between them   global average
-                                long as the shorter side has 3 or
-                                more, and 3 at least; from a side of 64
-                                on, the first has stride 2
+    images                      32, 64, 128, 128, ... of 3x3, as long    batch  2 between them   global average
+                                as the shorter side has 3 or more, but
+                                3 at least; from a side of 64 on, the
+                                first has stride 2
     signals                     64 of 8, 128 of 5, then 128 of 3;        batch  2 while longer   global average
                                 3 at least                                      than 128
     rows of numbers: images     32, 64 of 3                              -      2 after each     dense 128
@@ -93,7 +93,7 @@ class _Stack:
         side = min(self._shape[:-1])
         stride = 2 if side >= _LARGE_SIDE else 1
         count = max(min(_FEWEST, _halvings(side // stride, 2)), _halvings(side // stride, 3))
-        for place, channels in zip(range(count), _growing(16, 128), strict=False):
+        for place, channels in zip(range(count), _growing(32, 128), strict=False):
             self.convolve(channels, 3, 1 if place else stride)
             if place < count - 1:
                 self.pool(2)

@@ -25,8 +25,9 @@ from pyconvx.inspection.summary import Summary
 class CNNRegressor(RegressorMixin, BaseCNN):
     """Convolutional network regressor, of images or signals, with one or several numbers per sample.
 
-    By default each entry of `filters` makes a convolution, an activation and a max pool, each entry of
-    `hidden_layer_sizes` a dense layer with an activation; a dense layer with one unit per number follows.
+    By default depth and widths follow the input: convolutions with batch norm, activations and max pools, then
+    a global average. With `filters` given, each entry makes a convolution, an activation and a max pool, each of
+    `hidden_layer_sizes` a dense layer with an activation. A dense layer with one unit per number follows.
 
     Parameters
     ----------

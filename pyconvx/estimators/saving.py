@@ -135,19 +135,7 @@ def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array])
     state = _LATER | {name: reader.read(value) for name, value in document["training"].items()}
     _check(state, _STATE)
     beside = {name: arrays.pop(name) for name in list(arrays) if name.startswith((_TRAINING, "values."))}
-    stored = document["network"]
-    shape = stored["input_shape"]
-    n, words = (2, "two") if estimator.spatial_dims == 1 else (3, "three")
-    if not (isinstance(shape, list) and len(shape) == n and all(_is_count(size) and size for size in shape)):
-        raise ModelFileError(f"input_shape must be {words} sizes, got {shape!r}")
-    if not (isinstance(stored["frozen"], list) and all(isinstance(name, str) for name in stored["frozen"])):
-        raise ModelFileError(f"frozen must be names, got {stored['frozen']!r}")
-    if stored["dtype"] not in ("float32", "float64"):
-        raise ModelFileError(f"dtype must be 'float32' or 'float64', got {stored['dtype']!r}")
-    layers = reader.read(stored["layers"])
-    for layer in {type(layer): layer for layer in layers}.values():  # one of each: it takes its time
-        verify_layer(layer)
-    network = Network.from_arrays(layers, tuple(shape), arrays, dtype=stored["dtype"], frozen=stored["frozen"])
+    network = _network(document["network"], estimator.spatial_dims, reader, arrays)
     estimator.network_, estimator._state = network, _training_state(state, beside, network)
     if estimator.early_stopping and _TRAINING + "slots" not in beside and state["validation_scores"]:
         # written without the solver's memory: the weights are the best ones
@@ -164,6 +152,22 @@ def _restored(kinds: Mapping[str, Any], document: Any, arrays: dict[str, Array])
     estimator._check_parameters()
     _check_whole(estimator)
     return estimator
+
+
+def _network(stored: Any, spatial_dims: int, reader: Reader, arrays: dict[str, Array]) -> Network:
+    """Return the network that a document describes, of these arrays."""
+    shape = stored["input_shape"]
+    n, words = (2, "two") if spatial_dims == 1 else (3, "three")
+    if not (isinstance(shape, list) and len(shape) == n and all(_is_count(size) and size for size in shape)):
+        raise ModelFileError(f"input_shape must be {words} sizes, got {shape!r}")
+    if not (isinstance(stored["frozen"], list) and all(isinstance(name, str) for name in stored["frozen"])):
+        raise ModelFileError(f"frozen must be names, got {stored['frozen']!r}")
+    if stored["dtype"] not in ("float32", "float64"):
+        raise ModelFileError(f"dtype must be 'float32' or 'float64', got {stored['dtype']!r}")
+    layers = reader.read(stored["layers"])
+    for layer in {type(layer): layer for layer in layers}.values():  # one of each: it takes its time
+        verify_layer(layer)
+    return Network.from_arrays(layers, tuple(shape), arrays, dtype=stored["dtype"], frozen=stored["frozen"])
 
 
 def _check(

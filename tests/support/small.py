@@ -25,7 +25,14 @@ def images(n=30, shape=(6, 6, 1), n_classes=3, seed=0, dtype=np.float64):
 
 def quick(**parameters):
     """Return a classifier that trains in milliseconds."""
-    chosen = {"filters": (4,), "hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0, "n_jobs": 1}
+    chosen = {
+        "filters": (4,),
+        "hidden_layer_sizes": (8,),
+        "max_iter": 2,
+        "batch_size": 128,
+        "random_state": 0,
+        "n_jobs": 1,
+    }
     return CNNClassifier(**{**chosen, **parameters})
 
 

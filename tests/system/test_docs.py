@@ -232,11 +232,14 @@ def test_defaults_that_differ_from_scikit_learns_are_named(ours, theirs):
     assert {name for name in others if defaults.get(name, others[name]) != others[name]} == {
         "hidden_layer_sizes",
         "max_iter",
+        "n_iter_no_change",
     }
-    assert (others["hidden_layer_sizes"], others["max_iter"]) == ((100,), 200)
     words = " ".join(PARAMETERS.read_text().split())
-    assert "`(128,)` instead of `(100,)`, and [max_iter](#max_iter) 50 instead of 200" in words
-    assert (defaults["hidden_layer_sizes"], defaults["max_iter"]) == ((128,), 50)
+    for name, theirs_says in (("hidden_layer_sizes", "`(100,)`"), ("max_iter", "200"), ("n_iter_no_change", "10")):
+        assert str(others[name]) == theirs_says.strip("`")
+        assert defaults[name] == "auto"
+        assert f"[{name}](#{name})" in words
+        assert f'`"auto"` instead of {theirs_says}' in words
 
 
 def test_all_estimators_are_described():
