@@ -2,6 +2,7 @@
 
 CNNClassifier        predicts classes
 CNNRegressor         predicts numbers
+CNNTransformer       what a layer sees, as features for other estimators
 ImageScaler          standardises the channels of images
 load                 an estimator from a file
 Checkpoint           where a fit keeps what it has reached
@@ -18,7 +19,7 @@ import importlib.metadata
 from pathlib import Path
 from types import ModuleType
 
-from pyconvx.estimators import Checkpoint, CNNClassifier, CNNRegressor, ImageScaler, load
+from pyconvx.estimators import Checkpoint, CNNClassifier, CNNRegressor, CNNTransformer, ImageScaler, load
 from pyconvx.exceptions import (
     CheckpointError,
     DivergenceError,
@@ -35,6 +36,7 @@ __version__ = importlib.metadata.version("pyconvx")
 __all__ = [
     "CNNClassifier",
     "CNNRegressor",
+    "CNNTransformer",
     "Checkpoint",
     "CheckpointError",
     "DivergenceError",

@@ -3,6 +3,7 @@
 classifier    CNNClassifier
 regressor     CNNRegressor
 image_scaler  ImageScaler
+transformer   CNNTransformer
 predictor     CompiledPredictor
 loading       load
 checkpoint    Checkpoint: a fit that goes on where it was cut off
@@ -14,10 +15,13 @@ targets/      one object per kind of y: classes, indicators, values
 parameters/   the constructor's common parameters
 declaration   how parameters are declared
 constraints   rules of parameters, in scikit-learn's words
+default_stack the layers that follow the input
+budget        batches and epochs that follow the number of rows
 architecture  layers, solver and schedule from constructor parameters
 nested        parameters of parameters, such as loss__delta
 samples       X as images or signals
 notices       warnings about what is legal but hardly meant
+transfer      weights that a new network takes over
 scoring       how validation data are scored
 examples      checked data: rows to train on, or to score after each epoch
 saving        what an estimator keeps in a file
@@ -29,5 +33,6 @@ from pyconvx.estimators.classifier import CNNClassifier
 from pyconvx.estimators.image_scaler import ImageScaler
 from pyconvx.estimators.loading import load
 from pyconvx.estimators.regressor import CNNRegressor
+from pyconvx.estimators.transformer import CNNTransformer
 
-__all__ = ["CNNClassifier", "CNNRegressor", "Checkpoint", "ImageScaler", "load"]
+__all__ = ["CNNClassifier", "CNNRegressor", "CNNTransformer", "Checkpoint", "ImageScaler", "load"]

@@ -11,7 +11,7 @@ import numpy as np
 
 from pyconvx._core.threads import one_more_training
 from pyconvx._core.types import Array
-from pyconvx.estimators import architecture, samples
+from pyconvx.estimators import architecture, samples, transfer
 from pyconvx.estimators.callbacks import CallbackSupportMixin
 from pyconvx.estimators.checkpoint import CheckpointWriter, fingerprint_of
 from pyconvx.estimators.constraints import check_parameters
@@ -88,8 +88,8 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
                 validation = self._validation_data(X_val, y_val, sample_weight_val, targets, dtype)
                 saver = None
                 if self.checkpoint is not None:
-                    start = self.network_.buffer if going_on else np.empty(0)
-                    data_of_fit = fingerprint_of(self, (data.X, data.y, data.weights, start), validation)
+                    start = [self.network_.buffer] if going_on else transfer.numbers_of(self.init_from)
+                    data_of_fit = fingerprint_of(self, (data.X, data.y, data.weights, *start), validation)
                     saver = held.enter_context(CheckpointWriter(self.checkpoint, data_of_fit))
                 wanted = self._wanted_epochs(data.weights)
                 resumed = saver is not None and self.resume and saver.resume(self, targets, wanted)
@@ -182,6 +182,8 @@ class BaseCNN(CallbackSupportMixin, TrainedNetwork):
             raise ValueError("resume=True needs a checkpoint to go on from: pass checkpoint=Checkpoint(path)")
         if self.checkpoint is not None and architecture.is_full_batch(self.solver):
             raise ValueError("solver='lbfgs' keeps no checkpoints, its memory is SciPy's: set checkpoint=None")
+        if architecture.is_full_batch(self.solver) and self.rate_factors:
+            raise ValueError("solver='lbfgs' has no learning rate, rate_factors have no effect: leave them out")
         if architecture.is_full_batch(self.solver) and self.averaging not in (None, "auto"):
             raise ValueError(
                 f"solver='lbfgs' ends at a minimum, averaging={self.averaging!r} has no effect: leave it out"

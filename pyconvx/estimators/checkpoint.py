@@ -26,7 +26,7 @@ except ImportError:  # no such locks on this system: two fits may then write one
     fcntl = None  # type: ignore[assignment]
 
 # parameters that do not change what is learnt
-_WITHOUT_EFFECT = {"n_jobs", "verbose", "checkpoint", "resume"}
+_WITHOUT_EFFECT = {"n_jobs", "verbose", "checkpoint", "resume", "init_from"}  # of the last the numbers count
 
 
 @dataclass(frozen=True)

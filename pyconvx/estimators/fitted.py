@@ -1,5 +1,6 @@
 """A network in an estimator: data in, the network, its outputs, a file of it all."""
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from pyconvx._core.arrays import all_finite
 from pyconvx._core.threads import resolve_threads
 from pyconvx._core.types import Array, FloatArray, Shape
-from pyconvx.estimators import architecture, notices, samples
+from pyconvx.estimators import architecture, notices, samples, transfer
 from pyconvx.estimators.parameters import TrainingParameters
 from pyconvx.estimators.predictor import CompiledPredictor, network_outputs
 from pyconvx.estimators.saving import saved
@@ -23,6 +24,11 @@ from pyconvx.persistence import StrPath, pack, write_file
 from pyconvx.training import ArraySource, BestWeights, TrainingState
 
 FORMAT_VERSION = 1
+
+
+def _load(path: Any) -> Any:
+    """Read a model file; what reads it knows all estimators, which stand on this one."""
+    return importlib.import_module("pyconvx.estimators.loading").load(path)
 
 
 class FittedNetwork(TrainingParameters):
@@ -90,6 +96,8 @@ class FittedNetwork(TrainingParameters):
             layers, self.input_shape_, initializer=params["initializer"], dtype=dtype, seed=seed,
             frozen=architecture.frozen_names(self.frozen),
         )  # fmt: skip
+        if self.init_from is not None:
+            network.take(transfer.arrays_for(network, self.init_from, _load))
         solver = architecture.make_solver(params)
         slots = np.zeros((solver.slots, network.n_trainable), dtype)
         self.network_, self._state = network, TrainingState(seed, slots)

@@ -163,7 +163,7 @@ class TrainedNetwork(InspectedNetwork):
         settings = TrainingOptions(
             self._batch_size(len(index)), self.alpha, self.learning_rate_init, self.shuffle, self.tol, patience,
             self.early_stopping, self._threads(), bool(self.verbose), int(self.max_fun), self._averaging(),
-            wanted,
+            dict(self.rate_factors or {}), wanted,
         )  # fmt: skip
         solver, schedule = architecture.make_solver(params), architecture.make_schedule(params)
         rows = TrainingData(self._samples(data.X), index, data.targets[index], data.weights[index])

@@ -17,7 +17,7 @@ from pyconvx.training import BestWeights, TrainingState, Weights
 
 W = TypeVar("W", bound=Weights)
 
-NOT_SAVED = ("checkpoint", "resume")  # they say where a fit is stored, not what it learns
+NOT_SAVED = ("checkpoint", "resume", "init_from")  # where a fit is stored and where it began, not what it learns
 _TRAINING = "training."  # what arrays of the state of training are called
 _BEST, _LATEST = _TRAINING, _TRAINING + "latest."  # and of the weights in it
 

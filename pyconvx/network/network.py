@@ -211,6 +211,30 @@ class Network:
             arrays[name].flags.writeable = False
         return MappingProxyType(arrays)
 
+    def rates(self, factors: Mapping[str, float]) -> list[tuple[slice, float]]:
+        """Return where in the buffer trainable parameters stand whose steps have a factor; see `Layout.rates`."""
+        return self._layout.rates(factors)
+
+    def take(self, arrays: Mapping[str, Array]) -> None:
+        """Copy numbers into parameters and running statistics, by full name.
+
+        Raises
+        ------
+        ValueError
+            If a name is none of the network's, a shape is another, or a number is not finite.
+        """
+        own = self._parameters | self._states
+        for name, array in arrays.items():
+            if name not in own:
+                raise ValueError(f"init_from: no array {name!r}; there are {', '.join(own)[:2000]}")
+            if np.shape(array) != own[name].shape:
+                raise ValueError(f"init_from: {name} has shape {np.shape(array)}, here it is {own[name].shape}")
+        for name, array in arrays.items():
+            with np.errstate(over="ignore"):
+                own[name][...] = array
+            if not np.isfinite(own[name]).all():
+                raise ValueError(f"init_from: {name} holds NaN, infinity or numbers too large for {self.dtype}")
+
     def make_writable(self) -> None:
         """Copy buffers that came read-only from a pickle or a memory map; training calls it first."""
         if not (self.buffer.flags.writeable and self.state_buffer.flags.writeable):

@@ -67,6 +67,29 @@ class Layout:
         self.size = sum(sizes[name] for name in names)
         self.state_size = sum(sizes[name] for name in self.states)
 
+    def rates(self, factors: Mapping[str, float]) -> list[tuple[slice, float]]:
+        """Return where trainable parameters stand whose steps have a factor, by names of layers or parameters.
+
+        Raises
+        ------
+        ValueError
+            If a name is none of the network's.
+        """
+        known = {part for name in (*self.parameters, *self.states) for part in _covering(name)}
+        unknown = sorted(set(factors) - known)
+        if unknown:
+            raise ValueError(
+                f"rate_factors names {unknown[:10]} match none of {', '.join(self.parameters)[:2000]}"
+            )
+        places, start = [], 0
+        for name in self.trainable:
+            stop = start + math.prod(self.parameters[name].shape)
+            given = [factors[part] for part in _covering(name) if part in factors]
+            if given:
+                places.append((slice(start, stop), float(given[-1])))  # the longest name
+            start = stop
+        return places
+
 
 def _covering(name: str) -> list[str]:
     """Return the names that stand for a parameter: its own, and those of the layers that contain it."""

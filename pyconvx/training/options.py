@@ -1,6 +1,7 @@
 """Numbers that steer the training loop."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -18,4 +19,5 @@ class TrainingOptions:
     verbose: bool = False
     max_fun: int = 15000
     averaging: float | None = None
+    rate_factors: Mapping[str, float] = field(default_factory=dict)
     max_epochs: int | None = None  # over all runs, for schedules; None stands for those of one run

@@ -82,6 +82,7 @@ class Trainer:
         self._memory = Memory()
         self._gradients, self._named = network.gradients()
         self._trainable = network.buffer[: network.n_trainable]
+        self._rates = network.rates(options.rate_factors)
         self._randomness = Randomness(state.seed)
         self._passes: dict[int, BatchPass] = {}  # by the number of rows
         self._tried = data.rows[data.weights > 0][:_TRIED]
@@ -277,10 +278,17 @@ class Trainer:
         if rate == 0.0 and not self._told:
             self._tell_of_zero(share)
         state.step += 1
+        before = [self._trainable[place].copy() for place, _ in self._rates]
         self.solver.step(
             self._trainable, self._gradients, state.slots, rate, state.step,
             n_weights=network.n_weights, n_threads=self.options.n_threads,
         )  # fmt: skip
+        for (place, factor), held in zip(self._rates, before, strict=True):
+            # every step is proportional to its rate, so that a part of the step is a step with a part of the rate
+            moved = self._trainable[place]
+            moved -= held
+            moved *= factor
+            moved += held
         return value, weight
 
     def _tell_of_zero(self, share: float) -> None:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
 import pyconvx
-from pyconvx import CNNClassifier, CNNRegressor, DivergenceError, ImageScaler
+from pyconvx import CNNClassifier, CNNRegressor, CNNTransformer, DivergenceError, ImageScaler
 from pyconvx.estimators import Checkpoint
 
 
@@ -360,6 +360,35 @@ def test_image_scaler(shape, seed, how, layout, dtype, with_mean, with_std):
     np.testing.assert_allclose(scaled, expected, rtol=slack, atol=slack * max(1, np.abs(expected).max()))
     back = scaler.inverse_transform(scaled)
     np.testing.assert_allclose(back, np.float64(X), rtol=1e-3, atol=1e-3 * max(1, np.abs(np.float64(X)).max()))
+
+
+# ------------------------------------------------------------------------------------- transformer
+
+PLACES = ["conv2d_1", "dense_1", "nope", 0, -1, -2, 99, 1.5, None]
+
+
+@fuzz(
+    "CNNTransformer",
+    weight=0.5,
+    seed=SEEDS,
+    how=st.sampled_from(BAD),
+    layer=st.sampled_from(PLACES),
+    pooling=st.sampled_from([None, "avg", "max", "mean", 3]),
+    kind=st.sampled_from([CNNClassifier, CNNRegressor, ImageScaler]),
+)
+def test_transformer(seed, how, layer, pooling, kind):
+    X, y = pictures((6, 4, 4, 1), seed)
+    wrong, faults = spoil(X, how)
+    if kind is ImageScaler:
+        inner, faults = kind(), [("'estimator' parameter",)]
+    else:
+        inner = kind((3,), max_iter=1, tol=None, random_state=0)
+    faults = faults + ([("'pooling' parameter",)] if pooling in ("mean", 3) else [])
+    faults = faults + ([("layer", repr(layer))] if layer in ("nope", 99, 1.5, None) else [])
+    transformer = CNNTransformer(inner, layer=layer, pooling=pooling)
+    features = outcome(quietly(lambda: transformer.fit(X, y).transform(wrong)), faults)
+    if features is not None:
+        assert features.shape == (len(wrong), len(transformer.get_feature_names_out()))
 
 
 # ----------------------------------------------------------------------------------- save and load

@@ -180,10 +180,13 @@ PARAMETERS = DOCS / "guide" / "parameters.md"
 PARTS = {
     "ImageScaler": (pyconvx.ImageScaler,),
     "FilterBank": (pyconvx.filters.FilterBank,),
+    "CNNTransformer": (pyconvx.CNNTransformer,),
     None: tuple(
         value
         for name, value in sorted(vars(pyconvx).items())
-        if isinstance(value, type) and issubclass(value, BaseEstimator) and name != "ImageScaler"
+        if isinstance(value, type)
+        and issubclass(value, BaseEstimator)
+        and name not in ("ImageScaler", "CNNTransformer")
     ),
 }
 DEFAULT = re.compile(r"Default: `([^`]+)`(?: \((?:`(\w+)`: `([^`]+)`|`(\w+)` only)\))?\. ")

@@ -8,6 +8,7 @@ from pyconvx import activations, initializers
 from pyconvx.estimators import constraints as rule
 from pyconvx.estimators.declaration import estimator, parameter
 from pyconvx.estimators.parameters.layout import SampleLayout
+from pyconvx.estimators.transfer import is_source
 from pyconvx.layers.space import check_padding
 
 
@@ -138,6 +139,15 @@ class NetworkParameters(SampleLayout):
         text="Replaces everything before the output layer, for architectures that the default stack does not "
         "offer: values of `pyconvx.layers`, or names of layers that need no arguments. `Flatten` is added "
         "before the first dense layer if it is missing.",
+    )
+    init_from: Any = parameter(
+        default=None,
+        rule=rule.Rule(is_source, "a fitted estimator, its network, the path of a model file, a dict or None"),
+        kind="estimator, Network, path, dict or None",
+        text="Where a new network's weights come from in place of random numbers: a fitted estimator, its "
+        "``network_`` or a model file gives all that has the same name and shape here, except the output layer; a "
+        "dict gives arrays by their names in ``network_.parameters``. `sklearn.base.clone`, and so every search, "
+        "makes a fitted estimator unfitted: there pass ``network_``.",
     )
     frozen: Any = parameter(
         default=(),

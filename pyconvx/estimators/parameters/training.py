@@ -24,6 +24,12 @@ def _meant_as_rate(value: Any) -> str:
     return f"Did you mean learning_rate_init={value!r}?" if rule.real(0).accepts(value) else ""
 
 
+def _legal_factors(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and rule.real(0, above=True).accepts(factor) for name, factor in value.items()
+    )
+
+
 def _legal_scoring(value: Any) -> bool:
     if isinstance(value, str):
         return value == "loss" or value in get_scorer_names()
@@ -75,6 +81,14 @@ class TrainingParameters(NetworkParameters):
         kind="float",
         text="Learning rate at the start. Lower it if the loss rises or training diverges, raise it if the loss "
         "falls slowly and steadily; SGD needs about ten times the rate of Adam.",
+    )
+    rate_factors: Any = parameter(
+        default=None,
+        rule=rule.either(rule.Rule(_legal_factors, "a dict of names and factors above 0"), rule.nothing),
+        kind="dict or None",
+        text="Factors of the learning rate for some layers, or single parameters, by their names in "
+        "``network_.names`` and ``network_.parameters``: ``{'conv2d_1': 0.1}`` moves what was learnt before more "
+        "slowly than the rest. See `init_from` and `frozen`.",
     )
     power_t: float = parameter(
         default=0.5,
