@@ -27,8 +27,8 @@ from setuptools.command.sdist import sdist
 
 SOURCE = Path("pyconvx/_ext")
 KERNELS = (
-    "activations", "avg_pool", "batch_norm", "batches", "conv", "conv_gradient", "conv_input", "conv_winograd",
-    "dense", "losses", "max_pool", "random", "softmax", "solver_steps",
+    "activations", "avg_pool", "batch_norm", "batches", "channels", "conv", "conv_gradient", "conv_input",
+    "conv_winograd", "dense", "losses", "max_pool", "random", "softmax", "solver_steps",
 )  # fmt: skip
 DEBUG = os.environ.get("PYCONVX_DEBUG") == "1"
 DIRECTIVES = {

@@ -16,6 +16,7 @@ capsules        compiled activations as objects
 elementwise     activations on flat arrays, sums
 softmax         softmax and its logarithm, row by row
 batch_norm_plan batch normalisation, likewise
+channels        factors of channels, columns of a table
 random          random numbers by key, dropout
 losses          value and gradient of a loss
 solver_steps    steps of the solvers, weight decay

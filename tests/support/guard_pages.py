@@ -18,8 +18,8 @@ import numpy as np
 from references import public_methods, references
 
 KERNELS = (
-    "activations", "avg_pool", "batch_norm", "batches", "conv", "conv_gradient", "conv_input", "conv_winograd",
-    "dense", "losses", "max_pool", "random", "softmax", "solver_steps",
+    "activations", "avg_pool", "batch_norm", "batches", "channels", "conv", "conv_gradient", "conv_input",
+    "conv_winograd", "dense", "losses", "max_pool", "random", "softmax", "solver_steps",
 )  # fmt: skip
 TAPS = ("uint8", "int32")
 WINNERS = [{kind, taps} for kind in ("float32", "float64") for taps in TAPS]

@@ -14,7 +14,7 @@ from pyconvx._core import threads as _threads
 from pyconvx._core.arrays import all_finite
 from pyconvx.layers import AvgPool2D, BatchNorm, Conv2D, Dense, DepthwiseConv2D, Flatten, MaxPool2D
 from pyconvx.network import Network
-from pyconvx.ops import batches, elementwise, losses, random, softmax, solver_steps
+from pyconvx.ops import batches, channels, elementwise, losses, random, softmax, solver_steps
 from pyconvx.ops.geometry import window
 
 DTYPES = (np.float32, np.float64)
@@ -115,6 +115,18 @@ def rows(dtype, threads, K):
         batches.gather(np.abs(x).astype(kind), index[::-1].copy(), y, 0.5, threads)
 
 
+def channelwise(dtype, threads, C):
+    """Factors, sums and copies of channels."""
+    x, y = numbers(3, 5, C, dtype=dtype), numbers(3, 5, C, dtype=dtype)
+    factors, shifts = numbers(3, C, dtype=dtype), numbers(3, C, dtype=dtype)
+    channels.scale(x, factors, None, y, threads)
+    channels.scale(x, factors, shifts, y, threads)
+    channels.products(x, y, np.empty(3 * C), factors, threads)
+    wide = numbers(15, C + 2, dtype=dtype)
+    channels.copy(x.reshape(15, C), 0, wide, 2, C, threads)
+    channels.copy(wide, 2, x.reshape(15, C), 0, C, threads)
+
+
 def steps(dtype, threads, n):
     """Solvers and sums over flat arrays."""
     parameters, gradients = numbers(n, dtype=dtype), numbers(n, dtype=dtype)
@@ -147,6 +159,7 @@ def cases():
     for n in SIZES:
         yield pools, (n,)
         yield rows, (n,)
+        yield channelwise, (n,)
         yield steps, (n,)
         yield from ((winograd, (n, 34 - n, pooled)) for pooled in (False, True))
         yield network, ((Dense(n), RELU, Dense(34 - n)), (n,), n % 7 + 1)
