@@ -10,7 +10,8 @@
     composite       layers that are made of layers
     one file each   Conv2D, Conv1D (on conv), DepthwiseConv2D, SeparableConv2D, MaxPool2D, MaxPool1D (on max_pool),
                     AvgPool2D, AvgPool1D (on avg_pool), GlobalAvgPool2D, GlobalAvgPool1D, GlobalMaxPool2D,
-                    GlobalMaxPool1D (on global_pool), Dense, Flatten, Dropout, BatchNorm, Activation, Residual
+                    GlobalMaxPool1D (on global_pool), Dense, Flatten, Dropout, BatchNorm, Activation, Residual,
+                    Bottleneck, Concat, SqueezeExcite
 
 Other packages add layer classes through the entry-point group ``pyconvx.layers``.
 """
@@ -20,6 +21,8 @@ from pyconvx.layers.avg_pool1d import AvgPool1D
 from pyconvx.layers.avg_pool2d import AvgPool2D
 from pyconvx.layers.base import Affine, Layer, ParameterSpec, registry, verify_layer
 from pyconvx.layers.batch_norm import BatchNorm
+from pyconvx.layers.bottleneck import Bottleneck
+from pyconvx.layers.concat import Concat
 from pyconvx.layers.context import Context, Program, Randomness
 from pyconvx.layers.conv1d import Conv1D
 from pyconvx.layers.conv2d import Conv2D
@@ -36,6 +39,7 @@ from pyconvx.layers.max_pool1d import MaxPool1D
 from pyconvx.layers.max_pool2d import MaxPool2D
 from pyconvx.layers.residual import Residual
 from pyconvx.layers.separable_conv2d import SeparableConv2D
+from pyconvx.layers.squeeze_excite import SqueezeExcite
 
 __all__ = [
     "Activation",
@@ -43,6 +47,8 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "BatchNorm",
+    "Bottleneck",
+    "Concat",
     "Context",
     "Conv1D",
     "Conv2D",
@@ -63,6 +69,7 @@ __all__ = [
     "Randomness",
     "Residual",
     "SeparableConv2D",
+    "SqueezeExcite",
     "registry",
     "verify_layer",
 ]

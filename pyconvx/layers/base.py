@@ -122,6 +122,10 @@ class Layer:
         """Return the paths of layers that this one is made of, each beginning at its input."""
         return ()
 
+    def path_names(self) -> tuple[str, ...]:
+        """Return what stands before the names of the layers on each of the `parts`; "" for nothing."""
+        return tuple("skip" if i else "" for i in range(len(self.parts())))
+
     def with_parts(self, parts: tuple[tuple[Layer, ...], ...]) -> Layer:
         """Return this layer with other layers on its paths."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""A block with a skip path."""
+"""Blocks with a skip path: what they share, and the one that is made of any layers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,62 @@ from typing import Any
 
 from pyconvx._core.types import FloatArray, Shape
 from pyconvx.layers.base import Arrays, Layer
-from pyconvx.layers.composite import Composite
+from pyconvx.layers.composite import Composite, check_path
 from pyconvx.layers.context import Context
 from pyconvx.layers.epilogue import NOTHING, Epilogue
 from pyconvx.ops import elementwise
 
 
+class SkipBlock(Composite):
+    """What blocks with a skip path share: `parts` are the block and, if it has layers, the skip path."""
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape on which both paths agree."""
+        main, other = [*self.path_shapes(input_shape), input_shape][:2]
+        if main != other:
+            raise ValueError(
+                f"{type(self).__name__}: the block gives {main}, the skip path {other}: {self.remedy(main)}"
+            )
+        return main
+
+    def remedy(self, shape: Shape) -> str:
+        """Return for a message how the skip path gets this shape."""
+        raise NotImplementedError
+
+    def takes(self, epilogue: Epilogue) -> bool:
+        """Accept an activation: it runs on sums that are still in cache."""
+        return epilogue.pool is None
+
+    def forward(
+        self, x: FloatArray, params: Arrays, context: Context, epilogue: Epilogue = NOTHING
+    ) -> tuple[FloatArray, Any]:
+        """Add both paths; the cache holds their tapes, and the sum."""
+        ends, tapes = self.run_paths(x, params, context)
+        main, other = [*ends, x][:2]
+        y = context.take(main.shape, main.dtype)
+        activated = context.take(main.shape, main.dtype) if epilogue.keeps_input(context.training) else y
+        flat = main.reshape(-1), other.reshape(-1), y.reshape(-1), activated.reshape(-1)
+        context.run(elementwise.add, *flat, epilogue.capsule, context.n_threads)
+        return activated, (tapes, y)
+
+    def backward(
+        self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
+    ) -> FloatArray | None:
+        """Run both paths' backward and add the gradients of the input."""
+        gradients = self.run_paths_back(dy, cache[0], params, grads, context)
+        if not context.needs_dx:
+            return None
+        main, other = [*gradients, dy][:2]
+        assert main is not None
+        assert other is not None
+        dx = context.take(main.shape, main.dtype)
+        flat = main.reshape(-1), other.reshape(-1), dx.reshape(-1)
+        context.run(elementwise.add, *flat, None, None, context.n_threads)
+        return dx
+
+
 @dataclass(frozen=True)
-class Residual(Composite):
+class Residual(SkipBlock):
     """The sum of what a block of layers makes of its input, and of the input itself.
 
     Parameters
@@ -39,11 +87,8 @@ class Residual(Composite):
         super().__post_init__()
         if not isinstance(self.layers, tuple) or not self.layers:
             raise ValueError(f"Residual: layers must be a non-empty sequence of layers, got {self.layers!r}")
-        if not isinstance(self.skip, tuple):
-            raise ValueError(f"Residual: skip must be a sequence of layers, got {self.skip!r}")
-        for layer in (*self.layers, *self.skip):
-            if isinstance(layer, type) or not hasattr(layer, "output_shape"):
-                raise TypeError(f"Residual: expected layers, got {layer!r}")
+        check_path("Residual: layers", self.layers)
+        check_path("Residual: skip", self.skip)
 
     def parts(self) -> tuple[tuple[Layer, ...], ...]:
         """Return the block and, if it has layers, the skip path."""
@@ -53,44 +98,6 @@ class Residual(Composite):
         """Return a block made of other layers."""
         return replace(self, layers=parts[0], skip=parts[1] if len(parts) > 1 else ())
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        """Return the shape on which both paths agree."""
-        ends = self.path_shapes(input_shape)
-        main, other = ends[0], ends[1] if self.skip else input_shape
-        if main != other:
-            raise ValueError(
-                f"Residual: the block gives {main}, the skip path {other}: give a skip path such as "
-                f"skip=(Conv2D({main[-1]}, 1, stride=...),)"
-            )
-        return main
-
-    def takes(self, epilogue: Epilogue) -> bool:
-        """Accept an activation: it runs on sums that are still in cache."""
-        return epilogue.pool is None
-
-    def forward(
-        self, x: FloatArray, params: Arrays, context: Context, epilogue: Epilogue = NOTHING
-    ) -> tuple[FloatArray, Any]:
-        """Add both paths; the cache holds their tapes, and the sum."""
-        ends, tapes = self.run_paths(x, params, context)
-        main, other = ends[0], ends[1] if self.skip else x
-        y = context.take(main.shape, main.dtype)
-        activated = context.take(main.shape, main.dtype) if epilogue.keeps_input(context.training) else y
-        flat = main.reshape(-1), other.reshape(-1), y.reshape(-1), activated.reshape(-1)
-        context.run(elementwise.add, *flat, epilogue.capsule, context.n_threads)
-        return activated, (tapes, y)
-
-    def backward(
-        self, dy: FloatArray, cache: Any, params: Arrays, grads: Arrays, context: Context
-    ) -> FloatArray | None:
-        """Run both paths' backward and add the gradients of the input."""
-        gradients = self.run_paths_back(dy, cache[0], params, grads, context)
-        if not context.needs_dx:
-            return None
-        main, other = gradients[0], gradients[1] if self.skip else dy
-        assert main is not None
-        assert other is not None
-        dx = context.take(main.shape, main.dtype)
-        flat = main.reshape(-1), other.reshape(-1), dx.reshape(-1)
-        context.run(elementwise.add, *flat, None, None, context.n_threads)
-        return dx
+    def remedy(self, shape: Shape) -> str:
+        """Say what the skip path may be."""
+        return f"give a skip path such as skip=(Conv2D({shape[-1]}, 1, stride=...),)"

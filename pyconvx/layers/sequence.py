@@ -65,8 +65,8 @@ def fewest_rows(layers: Layers, input_shape: Shape, scope: str = "") -> tuple[in
     for name, layer, shape in zip(layer_names(layers), layers, shapes[:-1], strict=True):
         if has_capability(layer, "fewest_rows"):
             needs.append((int(layer.fewest_rows(shape)), scope + name))
-        paths = layer.parts() if hasattr(layer, "parts") else ()
-        needs += [fewest_rows(path, shape, f"{scope}{name}.{path_scope(i)}") for i, path in enumerate(paths)]
+        for i, path in enumerate(layer.parts() if hasattr(layer, "parts") else ()):
+            needs.append(fewest_rows(path, shape, f"{scope}{name}.{path_scope(layer, i)}"))
     return max(needs, key=lambda need: need[0])
 
 
@@ -76,14 +76,16 @@ def below(arrays: Arrays, name: str) -> dict[str, Any]:
     return {key[len(start) :]: value for key, value in arrays.items() if key.startswith(start)}
 
 
-def arrays_of_path(arrays: Arrays, i: int) -> Arrays:
+def arrays_of_path(arrays: Arrays, layer: Any, i: int) -> Arrays:
     """Return the arrays of path i of a layer that is made of others, by their names on the path."""
-    return below(arrays, path_scope(i).removesuffix(".")) if i else arrays
+    scope = path_scope(layer, i)
+    return below(arrays, scope.removesuffix(".")) if scope else arrays
 
 
-def path_scope(i: int) -> str:
-    """Return the prefix of names on path i of a layer that is made of others: ``skip.`` on all but the first."""
-    return "skip." if i else ""
+def path_scope(layer: Any, i: int) -> str:
+    """Return the prefix of names on path i of a layer that is made of others, such as ``skip.``."""
+    name: str = layer.path_names()[i] if hasattr(layer, "path_names") else ("skip" if i else "")
+    return f"{name}." if name else ""
 
 
 def by_layer(arrays: Arrays) -> dict[str, dict[str, Any]]:
@@ -102,7 +104,7 @@ def leaves(layers: Layers, scope: str = "") -> Iterator[tuple[str, Layer]]:
         if not parts:
             yield scope + name, layer
         for i, path in enumerate(parts):
-            yield from leaves(path, f"{scope}{name}.{path_scope(i)}")
+            yield from leaves(path, f"{scope}{name}.{path_scope(layer, i)}")
 
 
 def steps_of(layers: Layers) -> tuple[Step, ...]:
@@ -130,15 +132,15 @@ def sequence_forward(layers: Layers, x: FloatArray, params: Arrays, context: Con
 
 
 def sequence_backward(
-    dy: FloatArray, tape: Any, params: Arrays, grads: Arrays, context: Context
+    dy: FloatArray, tape: Any, params: Arrays, grads: Arrays, context: Context, overwrite: bool = False
 ) -> FloatArray | None:
-    """Run the steps' backward; without needs_dx the first step computes no dx."""
+    """Run the steps' backward; without needs_dx the first computes no dx. Without `overwrite` dy stays."""
     dx: FloatArray | None = dy
     given, arrays, gradients = dy, by_layer(params), by_layer(grads)
     inner = dataclasses.replace(context, needs_dx=True)
     for i, (step, cache) in reversed(list(enumerate(tape))):
         name = step.names[0]
-        if step.overwrites and np.may_share_memory(dy, given):
+        if step.overwrites and not overwrite and np.may_share_memory(dy, given):
             copy = context.take(dy.shape, dy.dtype)  # what was given, another path reads again
             context.run(np.copyto, copy, dy)
             dy = copy

@@ -49,7 +49,7 @@ def _with_folded_paths(layer: Any, params: dict[str, Array]) -> tuple[Any, dict[
     paths: list[tuple[Layer, ...]] = []
     arrays: dict[str, Array] = {}
     for i, path in enumerate(layer.parts()):
-        inner, found = folded(path, arrays_of_path(params, i))
+        inner, found = folded(path, arrays_of_path(params, layer, i))
         paths.append(inner)
-        arrays |= {path_scope(i) + key: value for key, value in found.items()}
+        arrays |= {path_scope(layer, i) + key: value for key, value in found.items()}
     return layer.with_parts(tuple(paths)), arrays

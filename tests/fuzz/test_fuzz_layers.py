@@ -70,11 +70,15 @@ ARGUMENTS = {
     "Dropout": {"rate": real_numbers},
     "Flatten": {},
     "GlobalAvgPool2D": {},
+    "SqueezeExcite": {"ratio": COUNT},
+    "Bottleneck": {"filters": COUNT, "expansion": COUNT, "projection": st.sampled_from([None, True, False])},
 }
 RULES = {
     "filters": int_fault,
     "groups": int_fault,
     "multiplier": int_fault,
+    "ratio": int_fault,
+    "expansion": int_fault,
     "units": int_fault,
     "kernel_size": pair_fault,
     "pool_size": pair_fault,
@@ -141,7 +145,13 @@ SAMPLE = st.one_of(
 )
 
 
-REFUSALS = [("exceeds the padded input",), ("must be less than",), ("has no tap",), ("expected",)]
+REFUSALS = [
+    ("exceeds the padded input",),
+    ("must be less than",),
+    ("has no tap",),
+    ("expected",),
+    ("the block gives",),
+]
 
 
 @st.composite

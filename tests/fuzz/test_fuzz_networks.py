@@ -51,12 +51,26 @@ one_layer_of_signals = st.one_of(
     st.builds(layers.Dropout, st.floats(0, 0.7)),
     st.builds(layers.GlobalAvgPool1D),
     st.builds(layers.GlobalMaxPool1D),
+    st.builds(layers.SqueezeExcite, st.integers(1, 4)),
+    st.builds(layers.Bottleneck, small, stride=small, projection=st.just(True), spatial_dims=st.just(1)),
+    st.builds(lambda n: layers.Concat([layers.Conv1D(n, 3, padding="same")], []), small),
     st.builds(layers.Flatten),
     st.builds(layers.Dense, st.integers(1, 6)),
 )
 same = st.one_of(activation, st.just(layers.BatchNorm()), st.just(layers.DepthwiseConv2D(3, padding="same")))
 residual = st.builds(layers.Residual, st.lists(same, min_size=1, max_size=3), st.lists(same, max_size=1))
-CHAIN = st.lists(st.one_of(*[one_layer] * 6, residual), min_size=1, max_size=5)
+squeeze = st.builds(layers.SqueezeExcite, st.integers(1, 4))
+branch = st.lists(st.one_of(same, st.builds(layers.Conv2D, small, small, padding=st.just("same"))), max_size=3)
+concat = st.builds(lambda paths: layers.Concat(*paths), st.lists(branch, min_size=1, max_size=3))
+bottleneck = st.builds(
+    layers.Bottleneck,
+    small,
+    stride=small,
+    expansion=small,
+    projection=st.sampled_from([None, True]),
+    activation=st.sampled_from(SMOOTH + KINKED),
+)
+CHAIN = st.lists(st.one_of(*[one_layer] * 6, residual, concat, bottleneck, squeeze), min_size=1, max_size=5)
 CHANNELS = st.sampled_from([1, 2, 3, 4])
 CASE = st.one_of(
     *[st.tuples(CHAIN, st.tuples(st.integers(1, 8), st.integers(1, 8), CHANNELS))] * 3,
@@ -82,6 +96,9 @@ def network_of(chain, shape, dtype, seed):
 @fuzz(
     "layers.Activation",
     "layers.Residual",
+    "layers.Bottleneck",
+    "layers.Concat",
+    "layers.SqueezeExcite",
     "network.Network",
     "network.Memory",
     weight=4,
@@ -141,8 +158,9 @@ def test_chains_learn(case, rows, seed, n_threads):
     largest = max(1.0, np.abs(slow_y).max(), np.abs(slow_gradient).max(initial=0))
     np.testing.assert_allclose(y, slow_y, rtol=0, atol=1e-9 * largest)
     np.testing.assert_allclose(gradient, slow_gradient, rtol=0, atol=1e-8 * largest)
-    kinked = (
-        "relu" in repr(chain) or any(f"'{name}'" in repr(chain) for name in KINKED) or "MaxPool" in repr(chain)
+    written = repr(chain)
+    kinked = any(
+        word in written for word in ("relu", "MaxPool", "SqueezeExcite", *(f"'{name}'" for name in KINKED))
     )
     if kinked or not network.n_trainable:
         return

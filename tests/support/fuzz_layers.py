@@ -55,13 +55,16 @@ def shape_behind(layer, shape):
         return (int(np.prod(shape, dtype=object)),)
     if isinstance(layer, layers.Dense):
         return (layer.units,) if len(shape) == 1 else None
-    if isinstance(layer, layers.Residual):
-        main, skip = shape, shape
-        for inner in layer.layers:
-            main = main and shape_behind(inner, main)
-        for inner in layer.skip:
-            skip = skip and shape_behind(inner, skip)
+    if isinstance(layer, layers.SqueezeExcite):
+        return shape if len(shape) > 1 else None
+    if isinstance(layer, (layers.Residual, layers.Bottleneck)):
+        main, skip = [*ends_of(layer, shape), shape][:2]
         return main if main == skip else None
+    if isinstance(layer, layers.Concat):
+        ends = ends_of(layer, shape)
+        if not all(ends) or len({end[:-1] for end in ends}) > 1:
+            return None
+        return (*ends[0][:-1], sum(end[-1] for end in ends))
     if type(layer) in ON_IMAGES:
         images = shape_behind(on_images(layer), (1, *shape)) if len(shape) == 2 else None
         return images and images[-2:]
@@ -76,6 +79,14 @@ def shape_behind(layer, shape):
         return None
     channels = shape[2] * getattr(layer, "multiplier", 1)
     return (*w.out, getattr(layer, "filters", channels))
+
+
+def ends_of(layer, shape):
+    """Return the shape at the end of each path of a layer that is made of others; None for one that fails."""
+    shapes = [[shape, *expected_shapes(path, shape)] for path in layer.parts()]
+    return [
+        found[-1] if len(found) > len(path) else None for found, path in zip(shapes, layer.parts(), strict=True)
+    ]
 
 
 def expected_shapes(chain, shape):
@@ -111,7 +122,16 @@ def slow_forward(layer, x, params):
         return oracle.global_avg_pool2d(x)
     if isinstance(layer, layers.GlobalMaxPool2D):
         return x.max((1, 2))
-    if isinstance(layer, (layers.Residual, layers.SeparableConv2D)):
+    if isinstance(layer, layers.Concat):
+        ends = [slow_chain(path, x, below(params, f"path_{i}")) for i, path in enumerate(layer.paths, 1)]
+        return np.concatenate(ends, axis=-1)
+    if isinstance(layer, layers.SqueezeExcite):
+        p = {name: np.float64(array) for name, array in params.items()}
+        means = x.mean(tuple(range(1, x.ndim - 1)))
+        hidden = np.maximum(means @ p["dense_1.weights"] + p["dense_1.bias"], 0)
+        factors = 1 / (1 + np.exp(-(hidden @ p["dense_2.weights"] + p["dense_2.bias"])))
+        return x * factors.reshape(len(x), *[1] * (x.ndim - 2), -1)
+    if isinstance(layer, (layers.Residual, layers.Bottleneck, layers.SeparableConv2D)):
         paths = layer.parts()
         y = slow_chain(paths[0], x, params)
         if isinstance(layer, layers.SeparableConv2D):
