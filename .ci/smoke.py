@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
 import pyconvx
-from pyconvx import activations, initializers, losses, schedules, solvers
+from pyconvx import activations, architectures, initializers, losses, schedules, solvers
 
 assert importlib.util.find_spec("tests") is None
 assert importlib.util.find_spec("pytest") is None
@@ -21,6 +21,6 @@ with warnings.catch_warnings():
 accuracy = clf.score(X[1200:] / 16, y[1200:])
 assert accuracy > 0.85, accuracy
 assert np.array_equal(pickle.loads(pickle.dumps(clf)).predict(X / 16), clf.predict(X / 16))
-for family in (activations, initializers, losses, schedules, solvers):
+for family in (activations, architectures, initializers, losses, schedules, solvers):
     assert family.registry.names()
 print(f"pyconvx {pyconvx.__version__} from {pyconvx.__path__[0]}: accuracy {accuracy:.3f}")

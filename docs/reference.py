@@ -21,6 +21,7 @@ rest: parameters, shapes, errors and examples. `make reference` writes this page
 PACKAGES = {
     "pyconvx": "The estimators, and what belongs to them. [Parameters](parameters.md) has a page of its own.",
     "pyconvx.layers": "Values to build networks from, for the parameter `layers`.",
+    "pyconvx.architectures": "Named stacks of layers, for the parameter `layers`: [a table](architectures.md).",
     "pyconvx.activations": "Functions after a layer. `registry` looks up names, here and in the other families.",
     "pyconvx.initializers": "How kernels begin.",
     "pyconvx.losses": "What training minimises, and how outputs become predictions.",

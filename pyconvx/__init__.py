@@ -7,6 +7,7 @@ ImageScaler          standardises the channels of images
 load                 an estimator from a file
 Checkpoint           where a fit keeps what it has reached
 layers               values to build networks from
+architectures        named stacks of them
 ops                  convolution and pooling on arrays
 filters              classic kernels, and a transformer that applies them
 activations, initializers, losses, solvers, schedules

@@ -6,10 +6,11 @@ from typing import Any
 
 from sklearn.base import clone
 
-from pyconvx import activations, losses, schedules, solvers
+from pyconvx import activations, architectures, losses, schedules, solvers
 from pyconvx import layers as layer_family
 from pyconvx._core.numbers import as_tuples
 from pyconvx._core.types import Shape
+from pyconvx.estimators.constraints import listed
 from pyconvx.estimators.default_stack import default_stack
 from pyconvx.exceptions import PluginError
 from pyconvx.layers import Activation, Dense, Dropout, Flatten, Layer
@@ -36,6 +37,8 @@ def hidden_layers(params: dict[str, Any], input_shape: Shape) -> tuple[Layer, ..
     given = params["layers"]
     if given is None:
         return default_stack(params, input_shape, norm=not is_full_batch(params["solver"]))
+    if listed(given) is None:  # an architecture, or the name of one
+        given = architectures.registry.resolve(given).layers(input_shape)
     chosen = _given(given, input_shape)
     return chosen if _is_flat(chosen, input_shape) else (*chosen, Flatten())
 

@@ -94,5 +94,6 @@ def _square(columns: int) -> tuple[int, ...] | None:
 
 
 def _any_window(layers: Any) -> bool:
-    """Return whether some layer has a kernel that slides over more than one pixel."""
-    return any(hasattr(layer, "kernel_size") for layer in layers)
+    """Return whether some layer has a kernel that slides over more than one pixel, as architectures have."""
+    members = listed(layers)
+    return members is None or any(hasattr(layer, "kernel_size") for layer in members)

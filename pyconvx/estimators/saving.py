@@ -99,7 +99,7 @@ def saved(estimator: Any, *, for_training: bool = True) -> tuple[Any, dict[str, 
     }
     for family in FAMILIES.values():
         value = getattr(estimator, family.parameter)
-        if isinstance(value, str) and value not in ("auto", "lbfgs"):
+        if family.one and isinstance(value, str) and value not in ("auto", "lbfgs"):
             writer.named(family.name, value)
     for _, layer in leaves(network.layers):
         if isinstance(layer, Activation) and isinstance(layer.activation, str):

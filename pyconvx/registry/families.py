@@ -23,10 +23,13 @@ class Family:
         Its package below pyconvx, which has the contract and the ``registry``.
     parameter : str
         The parameter of the estimators that takes plugins of this family, or names of them.
+    one : bool
+        Whether the parameter takes one plugin, or its name, instead of a sequence of them.
     """
 
     name: str
     parameter: str
+    one: bool = True
 
     @property
     def kind(self) -> str:
@@ -53,8 +56,9 @@ FAMILIES = {
     family.name: family
     for family in (
         Family("activations", "activation"),
+        Family("architectures", "layers"),
         Family("initializers", "initializer"),
-        Family("layers", "layers"),
+        Family("layers", "layers", one=False),
         Family("losses", "loss"),
         Family("schedules", "learning_rate"),
         Family("solvers", "solver"),

@@ -100,8 +100,8 @@ def test_a_name_that_two_packages_claim(family, install):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_built_ins_name_stays_the_built_ins(family, install):
     taken = {
-        "activations": "relu", "initializers": "he_uniform", "layers": "batch_norm",
-        "losses": "cross_entropy", "solvers": "sgd", "schedules": "constant",
+        "activations": "relu", "architectures": "resnet_small", "initializers": "he_uniform",
+        "layers": "batch_norm", "losses": "cross_entropy", "solvers": "sgd", "schedules": "constant",
     }[family]  # fmt: skip
     expected = weights_of(fitted(X, Y, **parameter(family, taken)))
     install("badplug", f"{taken} = bad_mod:Bad", "bad_mod", CODES["raises"][0], group=f"pyconvx.{family}")

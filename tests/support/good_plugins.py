@@ -7,11 +7,12 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from pyconvx.initializers import Constant
-from pyconvx.layers import Layer, ParameterSpec
+from pyconvx.layers import Activation, Conv2D, GlobalAvgPool2D, Layer, ParameterSpec
 
 # family -> class here, parameter of CNNClassifier
 FAMILIES = {
     "activations": ("Tanh", "activation"),
+    "architectures": ("Small", "layers"),
     "initializers": ("Uniform", "initializer"),
     "layers": ("Scale", "layers"),
     "losses": ("Entropy", "loss"),
@@ -34,6 +35,20 @@ class Tanh:
 
     def backward(self, dy, x, y):
         return dy * (1 - y * y)
+
+
+@dataclass(frozen=True)
+class Small:
+    """An architecture."""
+
+    made_for: ClassVar[tuple[int, ...]] = (6, 6, 1)
+
+    filters: int = 4
+
+    def layers(self, input_shape):
+        if len(input_shape) != 3:
+            raise ValueError(f"Small is for images, got {input_shape}")
+        return [Conv2D(self.filters, 3, padding="same"), Activation("relu"), GlobalAvgPool2D()]
 
 
 @dataclass(frozen=True)

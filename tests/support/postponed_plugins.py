@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from pyconvx.initializers import Constant
-from pyconvx.layers import Layer, ParameterSpec
+from pyconvx.layers import Activation, Conv2D, GlobalAvgPool2D, Layer, ParameterSpec
 from pyconvx.losses import CrossEntropy
 
 if TYPE_CHECKING:
@@ -36,6 +36,20 @@ class Tanh:
 
     def backward(self, dy: Array, x: Array, y: Array) -> Array:
         return self.rate * dy * (1 - y * y)
+
+
+@dataclass(frozen=True)
+class Small:
+    """An architecture."""
+
+    made_for: ClassVar[tuple[int, ...]] = (6, 6, 1)
+
+    filters: int = 4
+
+    def layers(self, input_shape: tuple[int, ...]) -> list[Layer]:
+        if len(input_shape) != 3:
+            raise ValueError(f"Small is for images, got {input_shape}")
+        return [Conv2D(self.filters, 3, padding="same"), Activation("relu"), GlobalAvgPool2D()]
 
 
 @dataclass(frozen=True)

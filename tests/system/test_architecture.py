@@ -27,6 +27,7 @@ FLOORS = [
     {"inspection", "testing"},
     {"persistence", "training"},
     {"network"},
+    {"architectures"},
     {"layers"},
     {"activations", "initializers", "losses", "solvers", "schedules", "filters"},
     {"registry"},

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pyconvx import activations, initializers, losses, schedules, solvers, testing
+from pyconvx import activations, architectures, initializers, losses, schedules, solvers, testing
 from pyconvx.exceptions import PluginError
 from pyconvx.registry.families import FAMILIES
 
@@ -20,6 +20,11 @@ def test_registered_activation(name):
 @pytest.mark.parametrize("name", initializers.registry.names())
 def test_registered_initializer(name):
     testing.check_initializer(name, kernel=name not in BIASES)
+
+
+@pytest.mark.parametrize("name", architectures.registry.names())
+def test_registered_architecture(name):
+    testing.check_architecture(name)
 
 
 @pytest.mark.parametrize("name", losses.registry.names())

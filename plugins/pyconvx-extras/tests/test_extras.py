@@ -6,19 +6,26 @@ import sys
 
 import numpy as np
 import pytest
-from pyconvx_extras import Snake, SparseHeNormal, TruncatedHeNormal
+from pyconvx_extras import Plain, Snake, SparseHeNormal, TruncatedHeNormal
 
-from pyconvx import activations, initializers, testing
+from pyconvx import CNNClassifier, activations, architectures, initializers, testing
 
 ENTRIES = importlib.metadata.distribution("pyconvx-extras").entry_points
 ACTIVATIONS = sorted(ENTRIES.select(group="pyconvx.activations").names)
+ARCHITECTURES = sorted(ENTRIES.select(group="pyconvx.architectures").names)
 INITIALIZERS = sorted(ENTRIES.select(group="pyconvx.initializers").names)
 
 
 def test_every_name_is_listed():
     assert ACTIVATIONS == ["bent_identity", "snake", "squared_relu"]
     assert INITIALIZERS == ["sparse_he_normal", "truncated_he_normal"]
-    for registry, names in ((activations.registry, ACTIVATIONS), (initializers.registry, INITIALIZERS)):
+    assert ARCHITECTURES == ["plain"]
+    for family, names in (
+        (activations, ACTIVATIONS),
+        (architectures, ARCHITECTURES),
+        (initializers, INITIALIZERS),
+    ):
+        registry = family.registry
         rows = {row.name: row for row in registry.listing()}
         assert {rows[name].status for name in names} == {"installed"}
         assert {rows[name].package for name in names} == {"pyconvx-extras"}
@@ -32,6 +39,19 @@ def test_activation(name):
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_initializer(name):
     testing.check_initializer(name)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_architecture(name):
+    testing.check_architecture(name)
+
+
+def test_plain_in_an_estimator():
+    layers = CNNClassifier(layers="plain").summary((32, 32, 3), n_classes=10)
+    assert layers.n_parameters == 16 * 27 + 32 * 16 * 9 + 64 * 32 * 9 + 2 * (16 + 32 + 64) + 65 * 10
+    assert Plain(2, 8).layers((9, 9, 1))[3].filters == 16
+    with pytest.raises(ValueError, match="Plain is for images"):
+        Plain().layers((9, 1))
 
 
 @pytest.mark.parametrize("frequency", [0.5, 3.0])

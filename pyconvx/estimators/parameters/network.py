@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pyconvx import activations, initializers
+from pyconvx import activations, architectures, initializers
 from pyconvx.estimators import constraints as rule
 from pyconvx.estimators.declaration import estimator, parameter
 from pyconvx.estimators.parameters.layout import SampleLayout
@@ -134,11 +134,15 @@ class NetworkParameters(SampleLayout):
     )
     layers: Any = parameter(
         default=None,
-        rule=rule.either(rule.Rule(lambda v: rule.listed(v) is not None, "a sequence of layers"), rule.nothing),
-        kind="sequence of layers or None",
-        text="Replaces everything before the output layer, for architectures that the default stack does not "
-        "offer: values of `pyconvx.layers`, or names of layers that need no arguments. `Flatten` is added "
-        "before the first dense layer if it is missing.",
+        rule=rule.either(
+            rule.Rule(lambda v: rule.listed(v) is not None, "a sequence of layers"),
+            rule.plugin(architectures.registry),
+            rule.nothing,
+        ),
+        kind="sequence of layers, str, object or None",
+        text="Replaces everything before the output layer: values of `pyconvx.layers`, or names of layers that "
+        "need no arguments, with `Flatten` added before the first dense layer if it is missing; or an "
+        'architecture, a value of `pyconvx.architectures` or the name of one, such as "digits".',
     )
     init_from: Any = parameter(
         default=None,
