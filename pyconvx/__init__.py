@@ -9,6 +9,7 @@ Checkpoint           where a fit keeps what it has reached
 layers               values to build networks from
 architectures        named stacks of them
 ops                  convolution and pooling on arrays
+datasets             files of images and published data sets as arrays
 filters              classic kernels, and a transformer that applies them
 activations, initializers, losses, solvers, schedules
                      families of plugins, each with a registry
@@ -55,7 +56,7 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     """Import the parts that `import pyconvx` alone does not need."""
-    if name in ("filters", "testing"):
+    if name in ("datasets", "filters", "testing"):
         return importlib.import_module(f"pyconvx.{name}")
     raise AttributeError(f"module 'pyconvx' has no attribute {name!r}")
 

@@ -79,7 +79,7 @@ def _refuse_text(X: Any, name: str) -> None:
     first = X.reshape(-1)[0] if isinstance(X, np.ndarray) and X.ndim < 2 and X.size else X
     if isinstance(first, (str, bytes, os.PathLike)):
         words = f"{name} must hold numbers, got text such as {str(first)!r}"
-        raise ValueError(f"{words}: read files into arrays first")
+        raise ValueError(f"{words}: read files into arrays first, as pyconvx.datasets.ImageReader does")
 
 
 def _refuse_single(estimator: Any, X: Any, name: str) -> None:

@@ -25,7 +25,7 @@ FLOORS = [
     {"pyconvx"},
     {"estimators"},
     {"inspection", "testing"},
-    {"persistence", "training"},
+    {"persistence", "training", "datasets"},
     {"network"},
     {"architectures"},
     {"layers"},
