@@ -20,17 +20,15 @@ from pathlib import Path
 
 import atheris
 
-sys.path[:0] = [str(Path(__file__).parents[2] / "examples")]
-
 with atheris.instrument_imports(
-    include=["pyconvx.persistence", "pyconvx.estimators", "pyconvx.network", "fashion_mnist"]
+    include=["pyconvx.persistence", "pyconvx.estimators", "pyconvx.network", "pyconvx.datasets"]
 ):
-    import fashion_mnist
     from mutated_files import small_model, with_right_checksum
     from small import fitted, images, quick
 
     import pyconvx
     from pyconvx import Checkpoint, CheckpointError, ModelFileError, PluginError
+    from pyconvx.datasets import load_idx
     from pyconvx.persistence import pack, unpack
 
 LONGEST = 1 << 16  # bytes of an input
@@ -87,11 +85,11 @@ def checkpoint(data):
 
 
 def idx(data):
-    """A data set of the example, compressed or not."""
+    """A file of MNIST's kind, compressed or not."""
     for each in (data, gzip.compress(data, 1)):
         PATH.write_bytes(each)
         try:
-            fashion_mnist.read_idx(PATH)
+            load_idx(PATH)
         except ValueError as error:
             if str(PATH) not in str(error):
                 raise

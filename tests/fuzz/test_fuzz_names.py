@@ -20,6 +20,7 @@ PACKAGES = (
     "solvers",
     "filters",
     "network",
+    "datasets",
 )
 # names that are not functions of arguments: errors, contracts, registries (test_registry.py), constants, reports
 EXEMPT = {
