@@ -28,6 +28,7 @@ PACKAGES = {
     "pyconvx.solvers": "How parameters change in a step.",
     "pyconvx.schedules": "How the learning rate changes.",
     "pyconvx.ops": "Convolution, pooling and their gradients, on arrays.",
+    "pyconvx.datasets": "Files to arrays: folders of images, IDX, npz, published data sets. See [data](data.md).",
     "pyconvx.filters": "Classic image filters, also as a transformer.",
     "pyconvx.testing": "Checks for authors of plugins.",
 }
