@@ -94,8 +94,9 @@ lint: $(VENV)/.plugins $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	cd plugins/pyconvx-extras && $(abspath $(BIN))/mypy
-	cd plugins/pyconvx-cython-activation && $(abspath $(BIN))/mypy
+	# mypy does not find what an editable installation provides: it gets the path
+	cd plugins/pyconvx-extras && MYPYPATH=$(CURDIR) $(abspath $(BIN))/mypy --follow-imports=silent
+	cd plugins/pyconvx-cython-activation && MYPYPATH=$(CURDIR) $(abspath $(BIN))/mypy --follow-imports=silent
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint pyconvx plugins  # it calls pycodestyle by name
 
 $(VENV)/.mutation: pyproject.toml $(VENV)/.plugins
