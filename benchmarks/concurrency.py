@@ -49,7 +49,7 @@ def main() -> None:
     X, y = rng.standard_normal((256, 28, 28, 1)).astype(np.float32), np.arange(256) % 10
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        clf = CNNClassifier(max_iter=1, random_state=0, n_jobs=1).fit(X, y)
+        clf = CNNClassifier(filters=(32, 64), max_iter=1, random_state=0, n_jobs=1).fit(X, y)
     speeds: dict[int, list[float]] = {threads: [] for threads in THREADS}
     for _ in range(options.rounds):
         for threads in THREADS:

@@ -1,6 +1,6 @@
 """The classic digits network on Fashion-MNIST: 60,000 uint8 images, one fit.
 
-    python examples/fashion_mnist.py --data FOLDER            5 epochs, the estimator's defaults
+    python examples/fashion_mnist.py --data FOLDER            5 epochs, a constant rate
     python examples/fashion_mnist.py --data FOLDER --best     15 epochs, a schedule, dropout
 
 FOLDER holds the four .gz files as published (https://github.com/zalandoresearch/fashion-mnist); without it they
@@ -44,6 +44,7 @@ def arguments() -> argparse.Namespace:
 def make_classifier(options: Any) -> CNNClassifier:
     """Return conv 32 - ReLU - pool - conv 64 - ReLU - pool - dense 128 - ReLU - dense 10."""
     return CNNClassifier(
+        filters=(32, 64),
         padding="valid",
         max_iter=options.epochs,
         batch_size=options.batch_size,

@@ -13,6 +13,7 @@ ARRAY = re.compile(r"(?:const )?\w+\[[:, 1]+\] (\w+)( not None)?\s*(?:[,=)#\n]|$
 # arrays that may be missing: everything else refuses None, which a loop would follow into nowhere
 OPTIONAL = {
     ("activations", "add"): {"activated"},
+    ("channels", "scale"): {"shifts"},
 }
 
 

@@ -67,7 +67,11 @@ def test_the_document():
     assert document.keys() == {"estimator", "parameters", "attributes", "network", "training", "plugins"}
     assert document["estimator"] == "CNNClassifier"
     assert document["plugins"] == []
-    assert document["parameters"].keys() == clf.get_params(deep=False).keys() - {"checkpoint", "resume"}
+    assert document["parameters"].keys() == clf.get_params(deep=False).keys() - {
+        "checkpoint",
+        "resume",
+        "init_from",
+    }
     assert document["parameters"]["activation"] == "tanh"
     assert document["parameters"]["solver"]["plugin"]["name"] == "adam"
     assert document["network"]["input_shape"] == [6, 6, 1]

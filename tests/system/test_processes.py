@@ -31,6 +31,7 @@ from pyconvx.layers import (
     Activation,
     AvgPool2D,
     BatchNorm,
+    Concat,
     Conv2D,
     Dense,
     DepthwiseConv2D,
@@ -39,6 +40,7 @@ from pyconvx.layers import (
     GlobalAvgPool2D,
     MaxPool2D,
     Residual,
+    SqueezeExcite,
 )
 from pyconvx.losses import CrossEntropy
 from pyconvx.registry import Registry
@@ -202,6 +204,8 @@ def whole_trainings(n):
         clf = fitted(WIDE, LABELS, layers=layers(), solver=solver, max_iter=1, n_jobs=n, batch_size=64)
         clf.predict(WIDE)
     fitted(WIDE, LABELS, layers=[Conv2D(16), RELU, GlobalAvgPool2D()], max_iter=1, n_jobs=n)
+    paths = Concat([Conv2D(48, 1), RELU], [Conv2D(48, 1)])
+    fitted(WIDE, LABELS, layers=[paths, SqueezeExcite(4), GlobalAvgPool2D()], max_iter=1, n_jobs=n)
     fitted(DEEP, LABELS, layers=[Conv2D(128), Conv2D(128), GlobalAvgPool2D()], max_iter=1, n_jobs=n).predict(DEEP)
 
 
